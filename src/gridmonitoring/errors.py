@@ -1,0 +1,166 @@
+"""Every error this project raises, in one tree.
+
+::
+
+    GridMonitoringError
+    ├── EncodingError            bytes that are not the one canonical encoding of what they claim
+    │   ├── TooLarge             larger than its cap, refused before decoding
+    │   ├── Malformed            not CBOR, or not of the structure's shape or bounds
+    │   └── NotCanonical         decodes, but is not what we would have written
+    ├── KeyMaterialError         keys, signatures and sealed boxes
+    │   ├── BadSignature
+    │   ├── BadPublicKey         small order, not on the curve, or of the wrong length
+    │   └── CannotOpen           a sealed box that is not for this key and context
+    ├── MerkleError              a proof that does not lead to the root
+    ├── BlockError               a header or block that breaks a validation rule
+    ├── CheckpointError          a signed note without its quorum, malformed or inconsistent
+    ├── EvidenceError            a bundle that does not prove what it says (carries the step)
+    ├── TariffError              a tariff, calendar or charge that cannot be computed
+    ├── ContractError            a script or guard that cannot be evaluated
+    ├── MeterError               a command or input that the meter does not accept
+    ├── Refused                  a transaction that breaks a rule of the state (carries the rule)
+    ├── StorageError             what is on disk is not what was committed
+    │   ├── Tampered             names the table and row
+    │   └── DirectoryBusy        another process owns the directory
+    ├── ConsensusError           no quorum, or a proposal that breaks a rule
+    └── UserError                an argument, file or configuration a person can mend
+        ├── DataFileError        a readings file that cannot be used (carries file, line, column)
+        └── BadTimeRange         a time or window that the recorded readings do not have
+
+Foreign exceptions (cbor2, msgspec, nacl, cryptography, apsw) are wrapped where they enter.
+"""
+
+from __future__ import annotations
+
+
+class GridMonitoringError(Exception):
+    """Base of every error raised on purpose; its text is one line a person can act on."""
+
+
+class EncodingError(GridMonitoringError):
+    """Bytes that are not the one canonical encoding of what they claim to be."""
+
+
+class TooLarge(EncodingError):
+    """Input over its cap, refused before any decoding."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size = size
+        """Bytes received."""
+        self.limit = limit
+        """Bytes allowed."""
+        super().__init__(f"{size} bytes, at most {limit} are allowed")
+
+
+class Malformed(EncodingError):
+    """Not CBOR, or not of the expected shape, types and bounds."""
+
+
+class NotCanonical(EncodingError):
+    """Decodes, but is not the deterministic encoding (RFC 8949 4.2) of what it decodes to."""
+
+
+class KeyMaterialError(GridMonitoringError):
+    """Keys, signatures and sealed boxes."""
+
+
+class BadSignature(KeyMaterialError):
+    """A signature that does not verify under the key and context it should."""
+
+
+class BadPublicKey(KeyMaterialError):
+    """A public key of the wrong length, of small order or off the curve."""
+
+
+class CannotOpen(KeyMaterialError):
+    """A sealed box that is not for this key and context, or was altered."""
+
+
+class MerkleError(GridMonitoringError):
+    """A Merkle proof that does not lead to the root, or has the wrong shape."""
+
+
+class BlockError(GridMonitoringError):
+    """A header or block that breaks a validation rule."""
+
+
+class CheckpointError(GridMonitoringError):
+    """A signed note that is malformed, lacks its quorum or contradicts another."""
+
+
+class EvidenceError(GridMonitoringError):
+    """A bundle that does not prove what it says."""
+
+    def __init__(self, step: int, message: str) -> None:
+        self.step = step
+        """Number of the first verification step that failed (docs/spec/evidence.md)."""
+        super().__init__(f"step {step}: {message}")
+
+
+class TariffError(GridMonitoringError):
+    """A tariff, calendar or charge that cannot be computed."""
+
+
+class ContractError(GridMonitoringError):
+    """A script or guard that cannot be read or evaluated; never taken for false."""
+
+
+class MeterError(GridMonitoringError):
+    """A command, statement or input that the meter does not accept."""
+
+
+class Refused(GridMonitoringError):
+    """A transaction that breaks a rule of the state; nothing changed."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        self.rule = rule
+        """Closed name of the broken rule, as listed in docs/spec/rules.md."""
+        super().__init__(f"{rule}: {message}")
+
+
+class StorageError(GridMonitoringError):
+    """What is on disk is not what was committed, or cannot be read."""
+
+
+class Tampered(StorageError):
+    """A stored row that does not lead to the committed root."""
+
+    def __init__(self, table: str, key: str, message: str) -> None:
+        self.table = table
+        """Table of the row."""
+        self.key = key
+        """Key of the row, printable."""
+        super().__init__(f"{table} {key}: {message}")
+
+
+class DirectoryBusy(StorageError):
+    """Another process owns the data directory."""
+
+
+class ConsensusError(GridMonitoringError):
+    """No quorum, or a proposal that breaks a rule."""
+
+
+class UserError(GridMonitoringError):
+    """An argument, file or configuration that a person can mend."""
+
+
+class DataFileError(UserError):
+    """A file of recorded readings that cannot be used."""
+
+    def __init__(self, file: str, reason: str, *, line: int | None = None, column: str | None = None) -> None:
+        self.file = file
+        """Path or name of the file, as the person gave it."""
+        self.reason = reason
+        """What is wrong."""
+        self.line = line
+        """Line of a text file, from 1; None where the fault has no line."""
+        self.column = column
+        """Name of the column, as in the header; None where the fault is not in one cell."""
+        where = "" if line is None else f", line {line}"
+        where += "" if column is None else f", column {column}"
+        super().__init__(f"{file}{where}: {reason}")
+
+
+class BadTimeRange(UserError):
+    """A time or window that the recorded readings do not have."""
