@@ -1,0 +1,445 @@
+"""What each type of transaction says (docs/spec/transactions.md); the closed table.
+
+A body is an array; documents of other layers (agreement, tariff, blocks) travel in it as their
+own encoded bytes and are decoded where their type is known. Who may sign a type and what it
+changes is in `processing.state_transition`; here are the shapes and the signers.
+
+Paper: IV-A (registration), IV-C (forms), IV-B and V-A (reports), V-B and V-C (blocks).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from gridmonitoring.encoding.bounds import (
+    Bytes6,
+    Bytes16,
+    Bytes32,
+    Currency,
+    Document,
+    Millis,
+    Money,
+    Name,
+    SignedMoney,
+    Unsigned,
+    WattHours,
+    Watts,
+)
+
+SignedDocument = Annotated[bytes, Meta(min_length=72, max_length=12 * 1024)]
+"""A COSE_Sign1 by another party, carried as bytes."""
+OptionalId = Annotated[bytes, Meta(max_length=32)]
+"""A transaction ID, or empty."""
+Reference = Annotated[bytes, Meta(min_length=1, max_length=64)]
+"""A payment provider's reference, opaque bytes."""
+Register = tuple[Bytes6, WattHours]
+"""(OBIS code, Wh)."""
+Registers = Annotated[tuple[Register, ...], Meta(max_length=66)]
+"""Registers sorted by OBIS code, each once."""
+Short = Annotated[int, Meta(ge=0, le=0xFFFF)]
+"""A closed code or bit field of two bytes."""
+Epoch = Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
+"""Meter epoch: 1 for the first device at a supply point, one more for each swap."""
+
+
+class Kind(IntEnum):
+    """Types of transaction; the number is part of the encoding and never reused."""
+
+    GOVERNANCE = 1
+    REGISTRATION = 2
+    ROTATE_KEY = 3
+    REVOKE_KEY = 4
+    REPLACE_KEY = 5
+    CONFIRM_KEY = 6
+    SUPPLY_POINT = 10
+    AUTHENTICATE = 11
+    LINK_METER = 12
+    AGREEMENT = 13
+    INSTALLATION = 14
+    ACCESS = 15
+    TARIFF = 20
+    CAPACITY = 21
+    FORM = 22
+    REPORT = 23
+    LOCK = 24
+    SIDE_BLOCK = 25
+    REVERSE_PAYMENT = 26
+    CLOSE_ACCOUNT = 27
+    SWAP_DEVICE = 28
+    SUPPLY = 29
+    CLEAR_TAMPER = 30
+
+
+class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of every body: a frozen array without names."""
+
+
+class Governance(Body):
+    """A change that more than two thirds of the nodes' power approve."""
+
+    proposal: Document
+    """Encoded `genesis.Proposal`."""
+    approvals: Annotated[tuple[tuple[Bytes16, SignedDocument], ...], Meta(min_length=1, max_length=128)]
+    """(node, its COSE_Sign1 over the proposal), sorted by the nodes' keys."""
+
+
+class Registration(Body):
+    """A consumer or researcher joins: received first by the registrar (IV-A)."""
+
+    role: Short
+    """`Role` of the new party."""
+    party: Bytes16
+    """Its ID, `party_id(role, sign_key)`."""
+    sign_key: Bytes32
+    """Ed25519 public key, made on the party's own device."""
+    hpke_key: Bytes32
+    """X25519 public key for boxes to this party."""
+    personal: Bytes32
+    """Salted commitment to name, address and contact; the registrar keeps what it opens to."""
+    proof: SignedDocument
+    """COSE_Sign1 by `sign_key` over the fields above: proof of possession."""
+
+
+class RotateKey(Body):
+    """A party, signing with its old key, moves to a new pair."""
+
+    sign_key: Bytes32
+    """New Ed25519 public key."""
+    hpke_key: Bytes32
+    """New X25519 public key."""
+    proof: SignedDocument
+    """COSE_Sign1 by the new key over [role, party, sign_key, hpke_key]."""
+
+
+class RevokeKey(Body):
+    """The registrar, or the party itself, ends a key from this position of the log on."""
+
+    role: Short
+    """`Role` of the party whose key ends."""
+    party: Bytes16
+    """Its ID (a MID for a meter)."""
+    sign_key: Bytes32
+    """The key that ends; it must be the one in force."""
+
+
+class ReplaceKey(Body):
+    """A consumer lost the key: registrar and authenticator together announce a new one."""
+
+    party: Bytes16
+    """The consumer."""
+    sign_key: Bytes32
+    """New Ed25519 public key."""
+    hpke_key: Bytes32
+    """New X25519 public key."""
+    proof: SignedDocument
+    """COSE_Sign1 by the new key over [role, party, sign_key, hpke_key]."""
+    authenticator: Bytes16
+    """The authenticator who agrees."""
+    approval: SignedDocument
+    """Its COSE_Sign1 over the same document."""
+
+
+class ConfirmKey(Body):
+    """The registrar puts an announced key in force once the notice has run out."""
+
+    party: Bytes16
+    """The consumer."""
+    sign_key: Bytes32
+    """The announced key."""
+
+
+class SupplyPoint(Body):
+    """The registrar makes the meter ID of a consumer's supply point (IV-A)."""
+
+    mid: Bytes16
+    """MID, made by the registrar."""
+    consumer: Bytes16
+    """Who holds the account."""
+    utility: Bytes16
+    """Who supplies."""
+    house: Bytes32
+    """HN: salted commitment to the house number."""
+    code_hash: Bytes32
+    """sha256d of the one-time installation code."""
+
+
+class Authenticate(Body):
+    """The authenticator verified the consumer's data and forwards the supply point (IV-A)."""
+
+    mid: Bytes16
+    """The supply point."""
+
+
+class LinkMeter(Body):
+    """A node adds the area code and links a device to the supply point (IV-A)."""
+
+    mid: Bytes16
+    """The supply point."""
+    area: Name
+    """Area code; must be the chain's."""
+    device: Bytes32
+    """Commitment to the device's serial number."""
+
+
+class Agree(Body):
+    """Utility (envelope) and consumer sign the agreement."""
+
+    mid: Bytes16
+    """The supply point."""
+    agreement: Document
+    """Encoded `contracts.agreement.Agreement`."""
+    consent: SignedDocument
+    """COSE_Sign1 by the consumer over the agreement."""
+
+
+class Installation(Body):
+    """The meter's contract made its key pair and reports (IV-A, V-A)."""
+
+    epoch: Epoch
+    """Meter epoch this device begins."""
+    sign_key: Bytes32
+    """The meter's Ed25519 public key; it signs this envelope."""
+    hpke_key: Bytes32
+    """The meter's X25519 public key."""
+    code: Bytes32
+    """The registrar's one-time code."""
+    script: Bytes32
+    """Hash of the script that runs on the meter."""
+    registers: Registers
+    """First registers of the device, Wh."""
+    succeeded: bool
+    """"Installation successful", or failed."""
+
+
+class Access(Body):
+    """The authenticator verified the installed meter: access to electricity (IV-A)."""
+
+    mid: Bytes16
+    """The supply point."""
+    epoch: Epoch
+    """The installed device."""
+
+
+class PublishTariff(Body):
+    """A utility publishes a tariff."""
+
+    tariff: Document
+    """Encoded `energy_center.tariffs.Tariff`."""
+
+
+class Capacity(Body):
+    """The energy center offers generation capacity (III-A-6)."""
+
+    window_from: Millis
+    """Start of the window, ms."""
+    window_to: Millis
+    """End of the window, ms, exclusive."""
+    energy: WattHours
+    """Energy that can be dispatched in it."""
+
+
+class PurchaseRequest(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="purchase-request/1"):
+    """What a payer signs; its time is TTP."""
+
+    payer_role: Short
+    """`Role` of the payer: consumer, or anyone paying for them."""
+    payer: Bytes16
+    """The payer."""
+    mid: Bytes16
+    """The meter that gets the credit."""
+    amount: Money
+    """Millionths of the minor unit."""
+    currency: Currency
+    """ISO 4217 code; the chain's."""
+    idempotency: Bytes16
+    """Chosen by the payer; the same key and content is the same purchase."""
+    time: Millis
+    """When the request was signed (TTP)."""
+
+
+class PaymentConfirmation(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="payment/1"):
+    """What a vendor signs: the money arrived."""
+
+    vendor: Bytes16
+    """The vendor."""
+    request: Bytes32
+    """sha256d of the purchase request's payload."""
+    amount: Money
+    """Millionths of the minor unit; the request's."""
+    currency: Currency
+    """ISO 4217 code; the request's."""
+    reference: Reference
+    """The payment's reference, usable once, forever."""
+    time: Millis
+    """When the money arrived."""
+
+
+class Form(Body):
+    """A node processes a purchase into a form (IV-C, IV-D); its envelope's time is TPT."""
+
+    request: SignedDocument
+    """COSE_Sign1 by the payer over a `PurchaseRequest`."""
+    confirmation: SignedDocument
+    """COSE_Sign1 by the vendor over a `PaymentConfirmation`."""
+    mid: Bytes16
+    """Meter ID."""
+    house: Bytes32
+    """HN: commitment to the house number."""
+    area: Name
+    """Area code."""
+    tariff: Bytes32
+    """Hash of the tariff in force."""
+    script: Bytes32
+    """Hash of the script generated for the agreement in force."""
+    energy: WattHours
+    """APP: energy that the money buys at TPT's price, a quote."""
+    dispatch: Millis
+    """Start of the capacity window that the energy is booked in."""
+    replaces: OptionalId
+    """The refused form that this one replaces, or empty."""
+
+
+class Settlement(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """The part of a claim that validators see of a household."""
+
+    registers: Registers
+    """1.8.0, rates 1.8.x, export 2.8.0, Wh."""
+    credit: SignedMoney
+    """Credit left by the meter's own computation, debt negative."""
+
+
+class Report(Body):
+    """A meter's claim (V-A); the envelope carries MID, sequence and time."""
+
+    epoch: Epoch
+    """Meter epoch."""
+    event: Short
+    """`contracts.meter_rule.Event`."""
+    status: Short
+    """`contracts.meter_rule.Status` bits."""
+    relay: Short
+    """`contracts.meter_rule.Relay`, after the event."""
+    carried_out: Unsigned
+    """Number of the last command carried out."""
+    detail: Bytes32
+    """sha256 of the detail's ciphertext."""
+    period_key: Bytes32
+    """Commitment to the period key that the detail is under."""
+    reading: Bytes32 | Settlement
+    """A salted hash of the registers, opened in the detail; or the settlement itself."""
+
+
+class Lock(Body):
+    """A node locks a parent block (V-B)."""
+
+    mid: Bytes16
+    """The thread."""
+    height: Unsigned
+    """Height in the thread."""
+    block: Document
+    """Encoded parent block."""
+
+
+class AppendSideBlock(Body):
+    """A node appends a side block to its parent (V-C)."""
+
+    mid: Bytes16
+    """The thread."""
+    height: Unsigned
+    """Height of the parent in the thread."""
+    block: Document
+    """Encoded side block."""
+
+
+class ReversePayment(Body):
+    """A vendor reverses a payment that bounced."""
+
+    reference: Reference
+    """The payment's reference."""
+
+
+class CloseAccount(Body):
+    """Moving out: utility (envelope) and consumer close the account."""
+
+    mid: Bytes16
+    """The thread that closes."""
+    move_to: Annotated[bytes, Meta(max_length=16)]
+    """The consumer's new MID that gets the credit left, or empty: refunded through the vendor."""
+    vendor: Annotated[bytes, Meta(max_length=16)]
+    """The vendor that refunds, or empty."""
+    consent: SignedDocument
+    """COSE_Sign1 by the consumer over [mid, move_to, vendor]."""
+
+
+class SwapDevice(Body):
+    """The registrar starts a new meter epoch; an operator signs the last register."""
+
+    mid: Bytes16
+    """The supply point; it keeps thread and credit."""
+    epoch: Epoch
+    """The new epoch, one more than the last."""
+    registers: Registers
+    """Last registers of the removed device, Wh."""
+    code_hash: Bytes32
+    """sha256d of the new one-time installation code."""
+    operator: Bytes16
+    """Who read and removed the device."""
+    witness: SignedDocument
+    """The operator's COSE_Sign1 over [mid, epoch, registers, code_hash]."""
+
+
+class Supply(Body):
+    """The consumer's own control of the supply (Table 1: customer utility control)."""
+
+    mid: Bytes16
+    """The consumer's supply point."""
+    on: bool
+    """Whether the consumer wants power."""
+    power_limit: Watts
+    """Limit the consumer sets, W; 0 for the agreement's."""
+
+
+class ClearTamper(Body):
+    """Two different operators put a tampered meter back in service."""
+
+    mid: Bytes16
+    """The meter."""
+    epoch: Epoch
+    """Its device."""
+    second: Bytes16
+    """The second operator."""
+    approval: SignedDocument
+    """The second operator's COSE_Sign1 over [mid, epoch, number of the tamper report]."""
+    sequence: Unsigned
+    """Sequence of the last tamper report that is cleared."""
+
+
+BODIES: dict[tuple[int, int], Any] = {
+    (Kind.GOVERNANCE, 1): Governance,
+    (Kind.REGISTRATION, 1): Registration,
+    (Kind.ROTATE_KEY, 1): RotateKey,
+    (Kind.REVOKE_KEY, 1): RevokeKey,
+    (Kind.REPLACE_KEY, 1): ReplaceKey,
+    (Kind.CONFIRM_KEY, 1): ConfirmKey,
+    (Kind.SUPPLY_POINT, 1): SupplyPoint,
+    (Kind.AUTHENTICATE, 1): Authenticate,
+    (Kind.LINK_METER, 1): LinkMeter,
+    (Kind.AGREEMENT, 1): Agree,
+    (Kind.INSTALLATION, 1): Installation,
+    (Kind.ACCESS, 1): Access,
+    (Kind.TARIFF, 1): PublishTariff,
+    (Kind.CAPACITY, 1): Capacity,
+    (Kind.FORM, 1): Form,
+    (Kind.REPORT, 1): Report,
+    (Kind.LOCK, 1): Lock,
+    (Kind.SIDE_BLOCK, 1): AppendSideBlock,
+    (Kind.REVERSE_PAYMENT, 1): ReversePayment,
+    (Kind.CLOSE_ACCOUNT, 1): CloseAccount,
+    (Kind.SWAP_DEVICE, 1): SwapDevice,
+    (Kind.SUPPLY, 1): Supply,
+    (Kind.CLEAR_TAMPER, 1): ClearTamper,
+}
+"""(type, version) -> body; anything else is refused as malformed."""
