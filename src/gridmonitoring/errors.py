@@ -16,8 +16,13 @@
     ├── CheckpointError          a signed note without its quorum, malformed or inconsistent
     ├── EvidenceError            a bundle that does not prove what it says (carries the step)
     ├── TariffError              a tariff, calendar or charge that cannot be computed
+    │   ├── RegisterError        registers that cannot follow the last settled (carries code and readings)
+    │   └── CreditError          a lot that an account cannot take or give back
+    ├── NoCapacity               the energy center has not the energy that is asked for
     ├── ContractError            a script or guard that cannot be evaluated
+    │   └── UnexpectedEvent      an event that the meter's state does not expect
     ├── MeterError               a command or input that the meter does not accept
+    │   └── StatementDiffers     a statement that is not the meter's own (carries field, ours, theirs)
     ├── Refused                  a transaction that breaks a rule of the state (carries the rule)
     ├── StorageError             what is on disk is not what was committed
     │   ├── Tampered             names the table and row
@@ -101,12 +106,67 @@ class TariffError(GridMonitoringError):
     """A tariff, calendar or charge that cannot be computed."""
 
 
+class RegisterError(TariffError):
+    """Registers that cannot follow the last settled ones; nothing can be charged by them."""
+
+    def __init__(self, code: bytes, reason: str, before: int, now: int) -> None:
+        self.code = code
+        """OBIS code of the register, 6 bytes."""
+        self.before = before
+        """Reading last settled, Wh; for a sum, what the parts come to."""
+        self.now = now
+        """Reading in the claim, Wh; 0 where there is none."""
+        name = ".".join(str(part) for part in code[2:5])
+        super().__init__(f"register {name} {reason}: {before} Wh, then {now} Wh")
+
+
+class CreditError(TariffError):
+    """A lot that an account cannot take or give back."""
+
+
+class NoCapacity(GridMonitoringError):
+    """The energy center has not the energy that is asked for; nothing was booked."""
+
+    def __init__(self, asked: int, left: int, reason: str) -> None:
+        self.asked = asked
+        """Energy asked for, Wh."""
+        self.left = left
+        """Energy left for this kind of client, Wh."""
+        super().__init__(f"{reason}: {asked} Wh asked for, {left} Wh left")
+
+
 class ContractError(GridMonitoringError):
     """A script or guard that cannot be read or evaluated; never taken for false."""
 
 
+class UnexpectedEvent(ContractError):
+    """An event that the meter's state does not expect; the state stays as it was."""
+
+    def __init__(self, state: str, event: str) -> None:
+        self.state = state
+        """Name of the state."""
+        self.event = event
+        """Name of the event, or its number where it has none."""
+        super().__init__(f"the state {state} does not expect the event {event}")
+
+
 class MeterError(GridMonitoringError):
     """A command, statement or input that the meter does not accept."""
+
+
+class StatementDiffers(MeterError):
+    """A delivered statement that the meter's own registers, tariff and terms do not give."""
+
+    def __init__(self, field: str, ours: str, theirs: str, overcharge: int) -> None:
+        self.field = field
+        """Name of the first field that differs."""
+        self.ours = ours
+        """The meter's value, printable."""
+        self.theirs = theirs
+        """The delivered value, printable."""
+        self.overcharge = overcharge
+        """Money charged too much, millionths of the minor unit; negative for too little."""
+        super().__init__(f"the statement has {field} {theirs}, the meter's own has {ours}")
 
 
 class Refused(GridMonitoringError):
