@@ -18,7 +18,7 @@
     ├── TariffError              a tariff, calendar or charge that cannot be computed
     │   ├── RegisterError        registers that cannot follow the last settled (carries code and readings)
     │   └── CreditError          a lot that an account cannot take or give back
-    ├── NoCapacity               the energy center has not the energy that is asked for
+    ├── CapacityError            a booking that a window of generation has no room for
     ├── ContractError            a script or guard that cannot be evaluated
     │   └── UnexpectedEvent      an event that the meter's state does not expect
     ├── MeterError               a command or input that the meter does not accept
@@ -124,14 +124,14 @@ class CreditError(TariffError):
     """A lot that an account cannot take or give back."""
 
 
-class NoCapacity(GridMonitoringError):
-    """The energy center has not the energy that is asked for; nothing was booked."""
+class CapacityError(GridMonitoringError):
+    """Energy that a window of generation cannot give, take back or hold; nothing was booked."""
 
-    def __init__(self, asked: int, left: int, reason: str) -> None:
+    def __init__(self, reason: str, asked: int, left: int) -> None:
         self.asked = asked
         """Energy asked for, Wh."""
         self.left = left
-        """Energy left for this kind of client, Wh."""
+        """Energy that there is for it, Wh."""
         super().__init__(f"{reason}: {asked} Wh asked for, {left} Wh left")
 
 
