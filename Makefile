@@ -42,7 +42,7 @@ types: setup
 
 imports: setup
 	@echo "== import-linter"
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 pytest: setup check
 	@echo "== pytest"
