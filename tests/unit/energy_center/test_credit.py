@@ -220,8 +220,10 @@ def test_an_account_opened_and_settled_at_the_same_moment_stays_in_its_month() -
     april = ms("2007-04-01T00:00", "Europe/Paris")
     tariff = flat(10 * CENT, calendar=PARIS)
     account = open_account(tariff, reading(0), april, 1)
-    statement = settle(account, tariff, TERMS, reading(1), april, 2)[1].statement
-    assert (statement.period_start_ms, statement.subscription, statement.standing) == (april, 0, 0)
+    account, settled = settle(account, tariff, TERMS, reading(1), april, 2)
+    assert (settled.statement.subscription, settled.statement.standing) == (0, 0)
+    statement = settle(account, tariff, TERMS, reading(3), april, 3)[1].statement
+    assert (statement.period_start_ms, statement.period_energy) == (april, 3)
 
 
 def test_often_or_once_a_month_costs_the_same() -> None:
