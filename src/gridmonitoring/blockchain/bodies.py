@@ -77,7 +77,7 @@ class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=
     """Base of every body: a frozen array without names."""
 
 
-class Governance(Body):
+class Governance(Body, frozen=True):
     """A change that more than two thirds of the nodes' power approve."""
 
     proposal: Document
@@ -86,7 +86,7 @@ class Governance(Body):
     """(node, its COSE_Sign1 over the proposal), sorted by the nodes' keys."""
 
 
-class Registration(Body):
+class Registration(Body, frozen=True):
     """A consumer or researcher joins: received first by the registrar (IV-A)."""
 
     role: Short
@@ -103,7 +103,7 @@ class Registration(Body):
     """COSE_Sign1 by `sign_key` over the fields above: proof of possession."""
 
 
-class RotateKey(Body):
+class RotateKey(Body, frozen=True):
     """A party, signing with its old key, moves to a new pair."""
 
     sign_key: Bytes32
@@ -114,7 +114,7 @@ class RotateKey(Body):
     """COSE_Sign1 by the new key over [role, party, sign_key, hpke_key]."""
 
 
-class RevokeKey(Body):
+class RevokeKey(Body, frozen=True):
     """The registrar, or the party itself, ends a key from this position of the log on."""
 
     role: Short
@@ -125,7 +125,7 @@ class RevokeKey(Body):
     """The key that ends; it must be the one in force."""
 
 
-class ReplaceKey(Body):
+class ReplaceKey(Body, frozen=True):
     """A consumer lost the key: registrar and authenticator together announce a new one."""
 
     party: Bytes16
@@ -142,7 +142,7 @@ class ReplaceKey(Body):
     """Its COSE_Sign1 over the same document."""
 
 
-class ConfirmKey(Body):
+class ConfirmKey(Body, frozen=True):
     """The registrar puts an announced key in force once the notice has run out."""
 
     party: Bytes16
@@ -151,7 +151,7 @@ class ConfirmKey(Body):
     """The announced key."""
 
 
-class SupplyPoint(Body):
+class SupplyPoint(Body, frozen=True):
     """The registrar makes the meter ID of a consumer's supply point (IV-A)."""
 
     mid: Bytes16
@@ -166,14 +166,14 @@ class SupplyPoint(Body):
     """sha256d of the one-time installation code."""
 
 
-class Authenticate(Body):
+class Authenticate(Body, frozen=True):
     """The authenticator verified the consumer's data and forwards the supply point (IV-A)."""
 
     mid: Bytes16
     """The supply point."""
 
 
-class LinkMeter(Body):
+class LinkMeter(Body, frozen=True):
     """A node adds the area code and links a device to the supply point (IV-A)."""
 
     mid: Bytes16
@@ -184,7 +184,7 @@ class LinkMeter(Body):
     """Commitment to the device's serial number."""
 
 
-class Agree(Body):
+class Agree(Body, frozen=True):
     """Utility (envelope) and consumer sign the agreement."""
 
     mid: Bytes16
@@ -195,7 +195,7 @@ class Agree(Body):
     """COSE_Sign1 by the consumer over the agreement."""
 
 
-class Installation(Body):
+class Installation(Body, frozen=True):
     """The meter's contract made its key pair and reports (IV-A, V-A)."""
 
     epoch: Epoch
@@ -214,7 +214,7 @@ class Installation(Body):
     """"Installation successful", or failed."""
 
 
-class Access(Body):
+class Access(Body, frozen=True):
     """The authenticator verified the installed meter: access to electricity (IV-A)."""
 
     mid: Bytes16
@@ -223,14 +223,14 @@ class Access(Body):
     """The installed device."""
 
 
-class PublishTariff(Body):
+class PublishTariff(Body, frozen=True):
     """A utility publishes a tariff."""
 
     tariff: Document
     """Encoded `energy_center.tariffs.Tariff`."""
 
 
-class Capacity(Body):
+class Capacity(Body, frozen=True):
     """The energy center offers generation capacity (III-A-6)."""
 
     window_from: Millis
@@ -241,7 +241,9 @@ class Capacity(Body):
     """Energy that can be dispatched in it."""
 
 
-class PurchaseRequest(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="purchase-request/1"):
+class PurchaseRequest(
+    Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="purchase-request/1"
+):
     """What a payer signs; its time is TTP."""
 
     payer_role: Short
@@ -277,7 +279,7 @@ class PaymentConfirmation(Struct, array_like=True, frozen=True, forbid_unknown_f
     """When the money arrived."""
 
 
-class Form(Body):
+class Form(Body, frozen=True):
     """A node processes a purchase into a form (IV-C, IV-D); its envelope's time is TPT."""
 
     request: SignedDocument
@@ -311,7 +313,7 @@ class Settlement(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """Credit left by the meter's own computation, debt negative."""
 
 
-class Report(Body):
+class Report(Body, frozen=True):
     """A meter's claim (V-A); the envelope carries MID, sequence and time."""
 
     epoch: Epoch
@@ -332,7 +334,7 @@ class Report(Body):
     """A salted hash of the registers, opened in the detail; or the settlement itself."""
 
 
-class Lock(Body):
+class Lock(Body, frozen=True):
     """A node locks a parent block (V-B)."""
 
     mid: Bytes16
@@ -343,7 +345,7 @@ class Lock(Body):
     """Encoded parent block."""
 
 
-class AppendSideBlock(Body):
+class AppendSideBlock(Body, frozen=True):
     """A node appends a side block to its parent (V-C)."""
 
     mid: Bytes16
@@ -354,14 +356,14 @@ class AppendSideBlock(Body):
     """Encoded side block."""
 
 
-class ReversePayment(Body):
+class ReversePayment(Body, frozen=True):
     """A vendor reverses a payment that bounced."""
 
     reference: Reference
     """The payment's reference."""
 
 
-class CloseAccount(Body):
+class CloseAccount(Body, frozen=True):
     """Moving out: utility (envelope) and consumer close the account."""
 
     mid: Bytes16
@@ -374,7 +376,7 @@ class CloseAccount(Body):
     """COSE_Sign1 by the consumer over [mid, move_to, vendor]."""
 
 
-class SwapDevice(Body):
+class SwapDevice(Body, frozen=True):
     """The registrar starts a new meter epoch; an operator signs the last register."""
 
     mid: Bytes16
@@ -391,7 +393,7 @@ class SwapDevice(Body):
     """The operator's COSE_Sign1 over [mid, epoch, registers, code_hash]."""
 
 
-class Supply(Body):
+class Supply(Body, frozen=True):
     """The consumer's own control of the supply (Table 1: customer utility control)."""
 
     mid: Bytes16
@@ -402,7 +404,7 @@ class Supply(Body):
     """Limit the consumer sets, W; 0 for the agreement's."""
 
 
-class ClearTamper(Body):
+class ClearTamper(Body, frozen=True):
     """Two different operators put a tampered meter back in service."""
 
     mid: Bytes16

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gridmonitoring.blockchain.transactions import party_id
 from gridmonitoring.encoding.bounds import (
     Bytes4,
     Bytes16,
@@ -26,7 +27,6 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import Malformed
 from gridmonitoring.keys.sealed_boxes import check_hpke_key
 from gridmonitoring.keys.signatures import check_public_key
-from gridmonitoring.blockchain.transactions import party_id
 
 NoteName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9./-]*$")]
 """A name that can stand in a signed note: lower case, no spaces, no plus."""
@@ -173,4 +173,3 @@ def check_validators(validators: tuple[Validator, ...], nodes: set[bytes]) -> No
 def chain_id(genesis_bytes: bytes) -> ChainId:
     """Return the chain ID: sha256d of the genesis document."""
     return ChainId(sha256d(genesis_bytes))
-

@@ -25,7 +25,14 @@ from gridmonitoring.encoding.bounds import (
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, TRANSACTION_LIMIT, convert, decode, encode, loads
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import Malformed, NotCanonical, TooLarge
-from gridmonitoring.keys.signatures import SecretSeed, assemble, sign_raw, signing_context, split, to_be_signed
+from gridmonitoring.keys.signatures import (
+    SecretSeed,
+    assemble,
+    sign_raw,
+    signing_context,
+    split,
+    to_be_signed,
+)
 
 DOMAIN = "gridmon/transaction/1"
 """Domain tag of a transaction's signature."""
@@ -93,7 +100,14 @@ def make_payload(role: Role, signer: bytes, sequence: int, time: int, kind: int,
 
 
 def sign_transaction(
-    seed: SecretSeed, chain_id: bytes, role: Role, signer: bytes, sequence: int, time: int, kind: int, body: Any
+    seed: SecretSeed,
+    chain_id: bytes,
+    role: Role,
+    signer: bytes,
+    sequence: int,
+    time: int,
+    kind: int,
+    body: Any,
 ) -> bytes:
     """Return a signed transaction, ready to send."""
     payload = make_payload(role, signer, sequence, time, kind, body)
@@ -109,7 +123,9 @@ def decode_transaction(raw: bytes, context: bytes) -> Transaction:
         raise TooLarge(len(raw), TRANSACTION_LIMIT)
     encoded, signature = split(raw)
     payload = decode_payload(encoded)
-    return Transaction(raw, payload, to_be_signed(context, encoded), signature, TransactionId(sha256d(encoded)))
+    return Transaction(
+        raw, payload, to_be_signed(context, encoded), signature, TransactionId(sha256d(encoded))
+    )
 
 
 def decode_payload(encoded: bytes) -> Payload[Any]:

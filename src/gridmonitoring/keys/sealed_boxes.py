@@ -61,7 +61,9 @@ def hpke_suite(number: int) -> hpke.Suite:
     return hpke.Suite(kem, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 
-def box_info(purpose: Purpose, chain_id: bytes, meter: bytes, epoch: int, period: int, recipient: bytes) -> bytes:
+def box_info(
+    purpose: Purpose, chain_id: bytes, meter: bytes, epoch: int, period: int, recipient: bytes
+) -> bytes:
     """Return HPKE's `info`: the encoding of all that a box is bound to.
 
     `recipient` is the recipient's HPKE public key; `period` the number of the period, days since
@@ -80,7 +82,9 @@ def open_box(suite: int, secret_key: bytes, info: bytes, box: bytes) -> bytes:
     return open_with(suite, _x25519(secret_key), info, box)
 
 
-def open_with(suite: int, key: X25519PrivateKey | hpke.MLKEM768X25519PrivateKey, info: bytes, box: bytes) -> bytes:
+def open_with(
+    suite: int, key: X25519PrivateKey | hpke.MLKEM768X25519PrivateKey, info: bytes, box: bytes
+) -> bytes:
     """Open an HPKE box with a key object of the suite; raises `CannotOpen`."""
     try:
         return hpke_suite(suite).decrypt(box, key, info)

@@ -134,7 +134,9 @@ def open_document(
     """
     if not keys or len(messages) != len(keys) or sorted(set(keys)) != list(keys):
         raise Malformed("a document needs one signature for each of its keys, sorted by key")
-    payloads = {open_signed(message, key, context, check) for message, key in zip(messages, keys, strict=True)}
+    payloads = {
+        open_signed(message, key, context, check) for message, key in zip(messages, keys, strict=True)
+    }
     if len(payloads) != 1:
         raise Malformed("the parties signed different documents")
     return payloads.pop()

@@ -1,0 +1,418 @@
+"""The rows of the state (docs/spec/state.md): tables, keys and values.
+
+A row is (table, key, value); the value is the encoding of one struct below, or of a struct of
+the folder that owns its meaning (accounts and tariffs: `energy_center`; agreements: `contracts`).
+`processing.state_transition` alone writes them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gridmonitoring.blockchain.bodies import Epoch, OptionalId, Short
+from gridmonitoring.encoding.bounds import (
+    Bytes16,
+    Bytes32,
+    Document,
+    Millis,
+    Money,
+    Unsigned,
+    WattHours,
+    Watts,
+)
+
+Peaks = Annotated[bytes, Meta(max_length=64 * 32)]
+"""Peaks of a Merkle range, 32 bytes each, largest subtree first."""
+OptionalKey = Annotated[bytes, Meta(max_length=32)]
+"""A public key, or empty where it was revoked."""
+
+
+class Table(IntEnum):
+    """Tables of the state; the number is part of every row's hash."""
+
+    PARAMETERS = 1
+    """Key empty: `genesis.Parameters`."""
+    VALIDATORS = 2
+    """Key empty: `genesis.ValidatorSet`."""
+    PARTY = 3
+    """Key role (1 byte), party ID: `PartyRow`."""
+    SUPPLY_POINT = 4
+    """Key MID: `SupplyPointRow`."""
+    DEVICE = 5
+    """Key MID, epoch (4 bytes): `DeviceRow`."""
+    METER = 6
+    """Key MID: `MeterRow`."""
+    AGREEMENT = 7
+    """Key MID: `contracts.agreement.AgreementRow`."""
+    ACCOUNT = 8
+    """Key MID: `energy_center.credit.Account`."""
+    LOT = 9
+    """Key MID, height (8 bytes): `LotRow`, until its block is locked."""
+    TARIFF = 10
+    """Key tariff hash: `energy_center.tariffs.Tariff`."""
+    CAPACITY = 11
+    """Key start of the window (8 bytes): `energy_center.dispatch.Window`."""
+    PAYMENT = 12
+    """Key vendor ID, reference: `PaymentRow`; never deleted."""
+    PURCHASE = 13
+    """Key payer ID, idempotency key: `PurchaseRow`; never deleted."""
+    COMMAND = 14
+    """Key MID, number (8 bytes): `CommandRow`, until the meter reports a number at or past it."""
+    BLOCK = 15
+    """Key MID, height (8 bytes): `BlockRow`, one per locked parent block."""
+    SIDE = 16
+    """Key MID, height (8 bytes) of the parent: `SideRow`."""
+    MESSAGE = 17
+    """Key MID, number (8 bytes): `MessageRow`, until a side block holds it."""
+    DUE = 18
+    """Key MID, height (8 bytes): `DueRow`; the block is complete and waits for its lock."""
+    GOVERNANCE = 19
+    """Key empty: `GovernanceRow`."""
+    TARIFF_SERIES = 20
+    """Key sha256d of utility and name: `TariffSeriesRow`."""
+    SUPPLY_WISH = 21
+    """Key MID: `SupplyWishRow`."""
+
+
+class Row(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """Base of every row value."""
+
+
+class FormerKey(Row, frozen=True):
+    """A signing key that is no longer in force."""
+
+    sign_key: Bytes32
+    """Ed25519 public key."""
+    since: Unsigned
+    """Log index from which it was in force."""
+    until: Unsigned
+    """Log index from which it was not."""
+
+
+class PendingKey(Row, frozen=True):
+    """A replacement that waits for its notice to run out."""
+
+    sign_key: Bytes32
+    """New Ed25519 public key."""
+    hpke_key: Bytes32
+    """New X25519 public key."""
+    effective: Millis
+    """Earliest signed time of the confirmation."""
+
+
+class PartyRow(Row, frozen=True):
+    """A party with keys."""
+
+    sign_key: OptionalKey
+    """Ed25519 public key in force, or empty."""
+    hpke_key: Bytes32
+    """X25519 public key."""
+    since: Unsigned
+    """Log index from which `sign_key` is in force (0 for founding parties)."""
+    nonce: Unsigned
+    """Nonce of its last transaction."""
+    time: Millis
+    """Time of its last transaction."""
+    personal: OptionalId
+    """Salted commitment to personal data, or empty."""
+    pending: PendingKey | None
+    """Replacement under notice."""
+    former: Annotated[tuple[FormerKey, ...], Meta(max_length=64)]
+    """Earlier keys, oldest first."""
+
+
+class Stage(IntEnum):
+    """How far registration and installation have come (IV-A)."""
+
+    REGISTERED = 1
+    AUTHENTICATED = 2
+    LINKED = 3
+    INSTALLED = 4
+    SUPPLIED = 5
+    CLOSED = 6
+
+
+class SupplyPointRow(Row, frozen=True):
+    """A supply point and how far its installation has come."""
+
+    consumer: Bytes16
+    """Who holds the account."""
+    utility: Bytes16
+    """Who supplies."""
+    house: Bytes32
+    """HN commitment."""
+    code_hash: OptionalId
+    """Hash of the one-time code still unused, or empty."""
+    stage: Stage
+    """Progress of IV-A."""
+    area: Annotated[str, Meta(max_length=64)]
+    """Area code, empty before a node added it."""
+    device: OptionalId
+    """Commitment to the device's serial number, or empty."""
+
+
+class DeviceRow(Row, frozen=True):
+    """The keys of one device (meter epoch)."""
+
+    sign_key: OptionalKey
+    """Ed25519 public key in force, or empty."""
+    hpke_key: Bytes32
+    """X25519 public key."""
+    since: Unsigned
+    """Log index from which `sign_key` is in force."""
+    former: Annotated[tuple[FormerKey, ...], Meta(max_length=64)]
+    """Earlier keys, oldest first."""
+
+
+class MeterRow(Row, frozen=True):
+    """The state of one meter; written by every report."""
+
+    epoch: Epoch
+    """Meter epoch of the device in service."""
+    sequence: Unsigned
+    """Highest sequence accepted in this epoch."""
+    time: Millis
+    """Time of that report."""
+    state: Short
+    """`contracts.meter_rule.MeterState`."""
+    relay: Short
+    """`contracts.meter_rule.Relay` as last reported."""
+    status: Short
+    """Status word as last reported."""
+    carried_out: Unsigned
+    """Last command the meter carried out."""
+    commands: Unsigned
+    """Number of the last command ordered."""
+    messages: Unsigned
+    """Number of the last contract message."""
+    height: Unsigned
+    """Height of the parent block whose life is running."""
+    next_height: Unsigned
+    """Height of the next form."""
+    life_size: Unsigned
+    """Transactions so far in the life of block `height`."""
+    life_peaks: Peaks
+    """Their Merkle range (sha256d)."""
+    life_actions: Unsigned
+    """Violations recorded on the running block so far."""
+    tampered: Unsigned
+    """Sequence of the last tamper report not cleared, or 0."""
+    gaps: Annotated[tuple[tuple[Unsigned, Unsigned], ...], Meta(max_length=16)]
+    """Sequences missing, (first, last) inclusive, oldest first."""
+
+
+class LotRow(Row, frozen=True):
+    """A parent block in the making: a form and what happened to its credit."""
+
+    form: Bytes32
+    """Form transaction ID."""
+    format: Bytes16
+    """The block's ID."""
+    ttp: Millis
+    """Time to purchase power."""
+    tpt: Millis
+    """Time to process the transaction."""
+    tpr: Millis | None
+    """Time power starts reading."""
+    tprt: Millis | None
+    """Time power reaches the threshold value."""
+    tpf: Millis | None
+    """Time power gets finished."""
+    node: Bytes16
+    """NID of the form's node."""
+    payer: Bytes16
+    """Who paid."""
+    vendor: Annotated[bytes, Meta(max_length=16)]
+    """Vendor that confirmed, or empty (installation)."""
+    energy: WattHours
+    """APP, a quote."""
+    amount: Money
+    """Amount paid."""
+    tariff: Bytes32
+    """Hash of the tariff at TPT."""
+    script: Bytes32
+    """Hash of the script at TPT."""
+    dispatch: Millis
+    """Start of the capacity window, 0 for none."""
+    log_root: Bytes32
+    """Root of the log just before the form."""
+    log_size: Unsigned
+    """Its size."""
+    replaces: OptionalId
+    """The refused form this one replaces, or empty."""
+    life_size: Unsigned
+    """Transactions in the block's life, while it is not the running one."""
+    life_peaks: Peaks
+    """Their Merkle range."""
+    actions: Unsigned
+    """Action counter: violations recorded on this block."""
+    last_time: Millis
+    """Time of the last entry of the block's life."""
+    reason: Short
+    """`parent_block.LockReason`, 0 while open."""
+
+
+class PaymentRow(Row, frozen=True):
+    """A payment reference that was used."""
+
+    form: Bytes32
+    """Form transaction ID."""
+    mid: Bytes16
+    """Meter credited."""
+    height: Unsigned
+    """Height of its block."""
+    amount: Money
+    """Amount paid."""
+    reversed: bool
+    """Whether the vendor reversed it."""
+
+
+class PurchaseRow(Row, frozen=True):
+    """An idempotency key that was used."""
+
+    request: Bytes32
+    """sha256d of the request's payload: the same content gets the first receipt."""
+    form: Bytes32
+    """Form transaction ID."""
+    index: Unsigned
+    """Its log index."""
+
+
+class CommandKind(IntEnum):
+    """What a meter is told to do; closed."""
+
+    CREDIT = 1
+    MESSAGE = 2
+    DISCONNECT = 3
+    RECONNECT = 4
+    SUPPLY_OFF = 5
+    SUPPLY_ON = 6
+    POWER_LIMIT = 7
+    CLEAR_TAMPER = 8
+    REVERSAL = 9
+    SCRIPT = 10
+    CLOSE = 11
+
+
+class CommandRow(Row, frozen=True):
+    """A command to a meter; its proof up to a quorum is its authority."""
+
+    kind: CommandKind
+    """What to do."""
+    epoch: Epoch
+    """The device it is for."""
+    cause: Bytes32
+    """Transaction that ordered it."""
+    time: Millis
+    """That transaction's signed time."""
+    expires: Millis
+    """After this time the meter ignores it."""
+    height: Unsigned
+    """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; else 0."""
+    amount: Money
+    """CREDIT, REVERSAL: money of the lot; POWER_LIMIT: W; CLEAR_TAMPER: the sequence cleared; else 0."""
+    document: Document
+    """SCRIPT: encoded agreement; else empty."""
+
+
+class BlockRow(Row, frozen=True):
+    """A locked parent block, by reference."""
+
+    block_hash: Bytes32
+    """sha256d of its header."""
+    format: Bytes16
+    """Its ID."""
+    index: Unsigned
+    """Log index of the transaction that locked it."""
+
+
+class SideRow(Row, frozen=True):
+    """The chain of side blocks of one parent."""
+
+    format: Bytes16
+    """The parent's ID."""
+    count: Unsigned
+    """Side blocks so far."""
+    peaks: Peaks
+    """Merkle range over them (sha256d)."""
+    last: OptionalId
+    """Hash of the last one, or empty."""
+    actions: Unsigned
+    """Violations in them."""
+
+
+class EntryKind(IntEnum):
+    """What a contract message is."""
+
+    STATE = 1
+    VIOLATION = 2
+
+
+class MessageRow(Row, frozen=True):
+    """A contract message on its way into a side block (contract database)."""
+
+    height: Unsigned
+    """Height of the parent it belongs to."""
+    kind: EntryKind
+    """State message or violation."""
+    code: Short
+    """Message code."""
+    violation: Short
+    """TVLN, 0 for a state message."""
+    tsv: Millis
+    """TSV: time of the violation, 0 for a state message."""
+    tsm: Millis
+    """TSM: time of the meter's state."""
+    state: Short
+    """State of the meter."""
+    evidence: Annotated[tuple[Bytes32, ...], Meta(max_length=8)]
+    """Transaction IDs that show it."""
+    count: Unsigned
+    """Identical findings while this one is open."""
+    action: Short
+    """Agreed action carried out, 0 for none."""
+    receipt: Money
+    """Money that the action moved, 0 for none."""
+
+
+class DueRow(Row, frozen=True):
+    """A block that waits for its lock."""
+
+    node: Bytes16
+    """Node whose turn is first."""
+    time: Millis
+    """Since when."""
+
+
+class SupplyWishRow(Row, frozen=True):
+    """What the consumer set on the own supply (Table 1: customer utility control)."""
+
+    on: bool
+    """Whether the consumer wants power."""
+    power_limit: Watts
+    """W, 0 for the agreement's."""
+
+
+class GovernanceRow(Row, frozen=True):
+    """Progress of governance."""
+
+    number: Unsigned
+    """Number of the last proposal that passed."""
+
+
+def height_key(mid: bytes, height: int) -> bytes:
+    """Return the key of rows per meter and height or number."""
+    return mid + height.to_bytes(8, "big")
+
+
+def device_key(mid: bytes, epoch: int) -> bytes:
+    """Return the key of a device row."""
+    return mid + epoch.to_bytes(4, "big")
+
+
+def party_key(role: int, party: bytes) -> bytes:
+    """Return the key of a party row."""
+    return bytes((role,)) + party

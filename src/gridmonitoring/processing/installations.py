@@ -1,0 +1,258 @@
+"""From supply point to power: agreement, installation, access, device swap (paper IV-A, V-A).
+
+The rules of registrar and authenticator are in `registration`; here they meet the thread, the
+account and the contract. Height 0 of a thread is the installation block; it is complete when the
+meter reports "Installation successful".
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from gridmonitoring.blockchain.bodies import Access, Agree, Installation, SwapDevice
+from gridmonitoring.blockchain.ledger import (
+    Ledger,
+    check_signed,
+    open_by,
+    party_in_force,
+    refuse,
+    require_document,
+)
+from gridmonitoring.blockchain.parent_block import LockReason, parent_format
+from gridmonitoring.blockchain.state_rows import (
+    CommandKind,
+    DeviceRow,
+    LotRow,
+    MeterRow,
+    Stage,
+    SupplyPointRow,
+    Table,
+    device_key,
+    height_key,
+)
+from gridmonitoring.blockchain.transactions import Transaction
+from gridmonitoring.contracts.agreement import Agreement, decode_agreement
+from gridmonitoring.contracts.meter_rule import MeterState, Relay
+from gridmonitoring.contracts.script import generate_script, script_hash
+from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.energy_center.credit import Account, open_account, settle, swap_device
+from gridmonitoring.errors import ContractError, EncodingError, Refused, RegisterError, TariffError
+from gridmonitoring.processing.rows import AgreementRow, tariff_at
+from gridmonitoring.processing.threads import NO_HASH, complete, live, live_on, meter_of, order
+from gridmonitoring.registration.authenticator import authenticate, give_access, link_meter
+from gridmonitoring.registration.registrar import require_keys, supply_point
+
+AGREEMENT_DOMAIN = "gridmon/agreement/1"
+"""Domain tag of the consumer's signature on an agreement."""
+SWAP_DOMAIN = "gridmon/swap/1"
+"""Domain tag of the operator's signature on a device's last registers."""
+
+
+def begin_thread(ledger: Ledger, transaction: Transaction) -> None:
+    """The registrar makes a meter ID; its thread begins with the installation block."""
+    supply_point(ledger, transaction)
+    mid = transaction.payload.body.mid
+    time = transaction.payload.time
+    lot = LotRow(
+        transaction.id,
+        parent_format(ledger.chain.id, mid, 0, transaction.id),
+        time,
+        time,
+        None,
+        None,
+        None,
+        transaction.payload.signer,
+        transaction.payload.body.consumer,
+        b"",
+        0,
+        0,
+        NO_HASH,
+        NO_HASH,
+        0,
+        ledger.log_root(),
+        ledger.log_size,
+        b"",
+        0,
+        b"",
+        0,
+        time,
+        int(LockReason.OPEN),
+    )
+    ledger.view.put(Table.LOT, height_key(mid, 0), lot)
+    meter = MeterRow(
+        1, 0, 0, int(MeterState.NEW), int(Relay.DISCONNECTED), 0, 0, 0, 0, 0, 1, 0, b"", 0, 0, ()
+    )
+    ledger.view.put(Table.METER, mid, live(meter, transaction))
+
+
+def authenticate_supply_point(ledger: Ledger, transaction: Transaction) -> None:
+    """The authenticator's step, as part of the thread's life."""
+    authenticate(ledger, transaction)
+    live_on(ledger, transaction.payload.body.mid, transaction)
+
+
+def link(ledger: Ledger, transaction: Transaction) -> None:
+    """The node's step, as part of the thread's life; the installation block is this node's to lock."""
+    link_meter(ledger, transaction)
+    mid = transaction.payload.body.mid
+    live_on(ledger, mid, transaction)
+    key = height_key(mid, 0)
+    lot: LotRow = ledger.view.get(Table.LOT, key)
+    ledger.view.put(Table.LOT, key, replace(lot, node=transaction.payload.signer))
+
+
+def agree(ledger: Ledger, transaction: Transaction) -> None:
+    """Utility and consumer sign the agreement; the contract generator makes its script (IV-D)."""
+    payload = transaction.payload
+    body: Agree = payload.body
+    point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, body.mid)
+    if point is None:
+        refuse("unknown_meter", f"no meter {body.mid.hex()[:8]} on this chain")
+    if point.stage == Stage.CLOSED:
+        refuse("account_closed", "the account is closed")
+    if payload.signer != point.utility:
+        refuse("wrong_utility", "another utility supplies this meter")
+    agreement = _read_agreement(ledger, body, payload.signer)
+    consumer = party_in_force(ledger, Role.CONSUMER, point.consumer)
+    signed = open_by(ledger, consumer.sign_key, AGREEMENT_DOMAIN, body.consent)
+    require_document(body.agreement, signed, "agreement")
+    tariff_at(ledger, agreement.tariff, payload.time)
+    meter = live_on(ledger, body.mid, transaction)
+    row = AgreementRow(agreement, script_hash(generate_script(agreement, ledger.chain.genesis.contract_key)))
+    ledger.view.put(Table.AGREEMENT, body.mid, row)
+    if point.stage in (Stage.INSTALLED, Stage.SUPPLIED):
+        meter = order(ledger, body.mid, meter, CommandKind.SCRIPT, transaction, document=body.agreement)
+        ledger.view.put(Table.METER, body.mid, meter)
+
+
+def _read_agreement(ledger: Ledger, body: Agree, utility: bytes) -> Agreement:
+    try:
+        agreement = decode_agreement(body.agreement)
+    except (EncodingError, ContractError) as error:
+        raise Refused("bad_agreement", str(error)) from error
+    if agreement.mid != body.mid or agreement.utility != utility:
+        refuse("bad_agreement", "the agreement is for another meter or utility")
+    return agreement
+
+
+def install(ledger: Ledger, transaction: Transaction) -> None:
+    """The meter's contract made its keys and reports; the code of the registrar is used up (V-A).
+
+    Proof of possession is the envelope: the key in the body signs it.
+    """
+    payload = transaction.payload
+    body: Installation = payload.body
+    mid = payload.signer
+    point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, mid)
+    if point is None:
+        refuse("unknown_meter", f"no meter {mid.hex()[:8]} on this chain")
+    if point.stage != Stage.LINKED:
+        refuse("wrong_stage", f"meter {mid.hex()[:8]} is {point.stage.name.lower()}, not linked")
+    require_keys(body.sign_key, body.hpke_key)
+    check_signed(ledger, body.sign_key, transaction.signed, transaction.signature)
+    meter = meter_of(ledger, mid)
+    if body.epoch != meter.epoch:
+        refuse("wrong_epoch", f"the device to install is of epoch {meter.epoch}")
+    if not point.code_hash or sha256d(body.code) != point.code_hash:
+        refuse("wrong_code", "the one-time installation code is wrong or used")
+    agreement: AgreementRow | None = ledger.view.get(Table.AGREEMENT, mid)
+    if agreement is None:
+        refuse("no_agreement", "utility and consumer have not signed an agreement")
+    if body.script != agreement.script:
+        refuse("wrong_script", "the meter runs another script than the agreement's")
+    meter = replace(live(meter, transaction), sequence=payload.sequence, time=payload.time)
+    ledger.view.put(Table.METER, mid, meter)
+    if not body.succeeded:
+        return
+    _open_account(ledger, transaction, agreement)
+    device = DeviceRow(body.sign_key, body.hpke_key, ledger.log_size, ())
+    ledger.view.put(Table.DEVICE, device_key(mid, body.epoch), device)
+    ledger.view.put(Table.SUPPLY_POINT, mid, replace(point, stage=Stage.INSTALLED, code_hash=b""))
+
+
+def _open_account(ledger: Ledger, transaction: Transaction, agreement: AgreementRow) -> None:
+    payload = transaction.payload
+    body: Installation = payload.body
+    tariff = tariff_at(ledger, agreement.agreement.tariff, payload.time)
+    account: Account | None = ledger.view.get(Table.ACCOUNT, payload.signer)
+    try:
+        if account is None:
+            account = open_account(tariff, body.registers, payload.time, payload.sequence)
+        else:
+            account = swap_device(account, tariff, body.registers, payload.time, payload.sequence)
+    except (RegisterError, TariffError) as error:
+        raise Refused("bad_registers", str(error)) from error
+    ledger.view.put(Table.ACCOUNT, payload.signer, account)
+
+
+def access(ledger: Ledger, transaction: Transaction) -> None:
+    """The authenticator verified the meter ID: the meter is told to give power (IV-A)."""
+    give_access(ledger, transaction)
+    body: Access = transaction.payload.body
+    meter = live_on(ledger, body.mid, transaction)
+    meter = order(ledger, body.mid, meter, CommandKind.RECONNECT, transaction)
+    ledger.view.put(Table.METER, body.mid, meter)
+
+
+def installed(ledger: Ledger, mid: bytes, meter: MeterRow, time: int) -> MeterRow:
+    """The meter reported "Installation successful": the installation block is complete, once."""
+    if meter.height != 0:
+        return meter
+    key = height_key(mid, 0)
+    lot: LotRow = ledger.view.get(Table.LOT, key)
+    agreement: AgreementRow = ledger.view.get(Table.AGREEMENT, mid)
+    tariff = tariff_at(ledger, agreement.agreement.tariff, time)
+    ledger.view.put(Table.LOT, key, replace(lot, tpr=time, tariff=tariff.digest, script=agreement.script))
+    return complete(ledger, mid, meter, (0,), (), LockReason.INSTALLED, time)
+
+
+def swap(ledger: Ledger, transaction: Transaction) -> None:
+    """A device is swapped: its last registers settle, a new epoch begins; thread and credit stay."""
+    payload = transaction.payload
+    body: SwapDevice = payload.body
+    point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, body.mid)
+    if point is None or point.stage not in (Stage.INSTALLED, Stage.SUPPLIED):
+        refuse("wrong_stage", "there is no installed device to swap")
+    operator = party_in_force(ledger, Role.OPERATOR, body.operator)
+    document = encode([body.mid, body.epoch, body.registers, body.code_hash])
+    require_document(
+        document, open_by(ledger, operator.sign_key, SWAP_DOMAIN, body.witness), "last registers"
+    )
+    meter = live_on(ledger, body.mid, transaction)
+    if body.epoch != meter.epoch + 1:
+        refuse("wrong_epoch", f"the next epoch is {meter.epoch + 1}")
+    for number in range(meter.carried_out + 1, meter.commands + 1):
+        ledger.view.delete(Table.COMMAND, height_key(body.mid, number))
+    meter = _settle_last(ledger, transaction, meter)
+    meter = replace(
+        meter,
+        epoch=body.epoch,
+        sequence=0,
+        state=int(MeterState.NEW),
+        relay=int(Relay.DISCONNECTED),
+        carried_out=meter.commands,
+        gaps=(),
+        tampered=0,
+    )
+    ledger.view.put(Table.METER, body.mid, meter)
+    linked = replace(point, stage=Stage.LINKED, code_hash=body.code_hash)
+    ledger.view.put(Table.SUPPLY_POINT, body.mid, linked)
+
+
+def _settle_last(ledger: Ledger, transaction: Transaction, meter: MeterRow) -> MeterRow:
+    body: SwapDevice = transaction.payload.body
+    time = transaction.payload.time
+    account: Account = ledger.view.get(Table.ACCOUNT, body.mid)
+    row: AgreementRow = ledger.view.get(Table.AGREEMENT, body.mid)
+    tariff = tariff_at(ledger, row.agreement.tariff, time)
+    try:
+        account, settled = settle(
+            account, tariff, row.agreement.billing, body.registers, time, meter.sequence
+        )
+    except (RegisterError, TariffError) as error:
+        raise Refused("bad_registers", str(error)) from error
+    ledger.view.put(Table.ACCOUNT, body.mid, account)
+    waiting = tuple(height for height, _ in account.lots)
+    return complete(ledger, body.mid, meter, settled.exhausted, waiting, LockReason.FINISHED, time)

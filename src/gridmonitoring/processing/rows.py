@@ -1,0 +1,144 @@
+"""Rows whose values need the contracts' and the energy center's types, and how to read them.
+
+`ROW_TYPES` is the whole registry: table -> type of its values. Everything that loads or proves a
+row decodes it by this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from gridmonitoring.blockchain.bodies import OptionalId
+from gridmonitoring.blockchain.genesis import Parameters, ValidatorSet
+from gridmonitoring.blockchain.ledger import Ledger, refuse
+from gridmonitoring.blockchain.state_rows import (
+    BlockRow,
+    CommandKind,
+    CommandRow,
+    DeviceRow,
+    DueRow,
+    GovernanceRow,
+    LotRow,
+    MessageRow,
+    MeterRow,
+    PartyRow,
+    PaymentRow,
+    PurchaseRow,
+    Row,
+    SideRow,
+    SupplyPointRow,
+    SupplyWishRow,
+    Table,
+    height_key,
+)
+from gridmonitoring.contracts.agreement import Agreement
+from gridmonitoring.encoding.bounds import Bytes32
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.energy_center.credit import Account
+from gridmonitoring.energy_center.dispatch import CapacityWindow
+from gridmonitoring.energy_center.tariffs import Tariff
+
+MAX_WINDOWS = 64
+"""Capacity windows that are kept; ended ones make room."""
+
+
+class AgreementRow(Row, frozen=True):
+    """The agreement in force at a supply point."""
+
+    agreement: Agreement
+    """Its terms."""
+    script: Bytes32
+    """Hash of the script that the contract generator made of it."""
+
+
+class TariffRow(Row, frozen=True):
+    """A published tariff."""
+
+    tariff: Tariff
+    """The tariff."""
+    successor: OptionalId
+    """Hash of the one that follows it, or empty."""
+
+
+class TariffSeriesRow(Row, frozen=True):
+    """The latest tariff of a utility's name."""
+
+    latest: Bytes32
+    """Its hash."""
+
+
+class CapacityRow(Row, frozen=True):
+    """What the energy center offers."""
+
+    windows: Annotated[tuple[CapacityWindow, ...], Meta(max_length=MAX_WINDOWS)]
+    """In order of time, not overlapping."""
+
+
+ROW_TYPES: Mapping[Table, Any] = {
+    Table.PARAMETERS: Parameters,
+    Table.VALIDATORS: ValidatorSet,
+    Table.PARTY: PartyRow,
+    Table.SUPPLY_POINT: SupplyPointRow,
+    Table.DEVICE: DeviceRow,
+    Table.METER: MeterRow,
+    Table.AGREEMENT: AgreementRow,
+    Table.ACCOUNT: Account,
+    Table.LOT: LotRow,
+    Table.TARIFF: TariffRow,
+    Table.CAPACITY: CapacityRow,
+    Table.PAYMENT: PaymentRow,
+    Table.PURCHASE: PurchaseRow,
+    Table.COMMAND: CommandRow,
+    Table.BLOCK: BlockRow,
+    Table.SIDE: SideRow,
+    Table.MESSAGE: MessageRow,
+    Table.DUE: DueRow,
+    Table.GOVERNANCE: GovernanceRow,
+    Table.TARIFF_SERIES: TariffSeriesRow,
+    Table.SUPPLY_WISH: SupplyWishRow,
+}
+"""Table -> type of its values."""
+
+
+def decode_row(table: int, value: bytes) -> Any:
+    """Return the struct of a stored row; raises an `EncodingError`."""
+    return decode(value, ROW_TYPES[Table(table)], PACKAGE_LIMIT)
+
+
+def series_key(utility: bytes, name: str) -> bytes:
+    """Return the key of a tariff series: sha256d of utility and name."""
+    return sha256d(encode([utility, name]))
+
+
+def tariff_at(ledger: Ledger, tariff: bytes, time: int) -> Tariff:
+    """Return the tariff of an agreement's series in force just before a time.
+
+    Raises `Refused` (unknown_tariff) where the agreement's tariff was never published.
+    """
+    row: TariffRow | None = ledger.view.get(Table.TARIFF, tariff)
+    if row is None:
+        refuse("unknown_tariff", "no such tariff is published")
+    while row.successor:
+        following: TariffRow = ledger.view.get(Table.TARIFF, row.successor)
+        if following.tariff.valid_from_ms >= time:
+            break
+        row = following
+    return row.tariff
+
+
+def credit_in_flight(ledger: Ledger, mid: bytes, carried_out: int, ordered: int) -> int:
+    """Return the money of credit commands that the meter has not carried out, reversals negative."""
+    money = 0
+    for number in range(carried_out + 1, ordered + 1):
+        command: CommandRow | None = ledger.view.get(Table.COMMAND, height_key(mid, number))
+        if command is None:
+            continue
+        if command.kind == CommandKind.CREDIT:
+            money += command.amount
+        elif command.kind == CommandKind.REVERSAL:
+            money -= command.amount
+    return money

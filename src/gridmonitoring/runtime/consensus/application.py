@@ -1,0 +1,318 @@
+"""The replicated application of one validator, shaped like ABCI 2.0: prepare, process, finalize, commit.
+
+It never knows which engine drives it. The result depends on the order of transactions and the
+state before, not on how they were cut into blocks. Every row read from the file is checked against
+the state tree; one that differs raises `Tampered`, which names it, and the validator stops voting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from msgspec import Struct
+
+from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash
+from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
+from gridmonitoring.blockchain.ledger import Chain, Ledger
+from gridmonitoring.blockchain.merkle import append_leaf, range_root
+from gridmonitoring.blockchain.state import RowKey, View
+from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, Table, device_key, party_key
+from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
+from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
+from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.encoding.hashes import sha256 as sha256_of
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.errors import ConsensusError, EncodingError, GridMonitoringError, Refused, Tampered
+from gridmonitoring.processing.rows import decode_row
+from gridmonitoring.processing.state_transition import apply_transaction
+from gridmonitoring.runtime.consensus.log_store import LogStore
+from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
+from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, Truth, encode_body
+
+CACHED_ROWS = 600_000
+"""Decoded rows kept in memory; older ones make room."""
+
+
+class Receipt(Struct, frozen=True, gc=False):
+    """What became of one transaction of a block."""
+
+    id: bytes
+    """Transaction ID; empty where the bytes could not be decoded."""
+    index: int
+    """Log index; -1 where it was refused."""
+    error: GridMonitoringError | None
+    """Why it was refused."""
+    effects: tuple[Any, ...]
+    """What the contract asks to be carried out."""
+
+
+class Execution(Struct):
+    """The result of executing a block, kept until it is committed or abandoned."""
+
+    header: BlockHeader
+    """Header of the block."""
+    body: bytes
+    """Its encoded transactions."""
+    receipts: list[Receipt]
+    """One per transaction that was offered."""
+    rows: dict[RowKey, Any]
+    """Changed rows."""
+    encoded: list[tuple[int, bytes, bytes | None]]
+    """The same, encoded."""
+    undo: UndoRecord
+    """How to take the tree back."""
+    leaves: list[bytes]
+    """Log leaves appended."""
+    ids: list[bytes]
+    """IDs of the transactions appended."""
+    log_size: int
+    """Log size after it."""
+    log_peaks: bytes
+    """Log range after it."""
+    checkpoint: Checkpoint
+    """The checkpoint that validators sign."""
+
+
+class _Run(Struct):
+    """Transactions executed one after the other, before roots are computed."""
+
+    view: View
+    log_size: int
+    log_peaks: bytes
+    receipts: list[Receipt]
+    accepted: list[Transaction]
+    leaves: list[bytes]
+
+
+class Application:
+    """Log, state and rules of one validator over its own file."""
+
+    def __init__(self, truth: Truth, chain: Chain, genesis: Genesis, checker: SignatureChecker) -> None:
+        self.truth = truth
+        self.chain = chain
+        self.checker = checker
+        self.genesis = genesis
+        self._cache: dict[RowKey, Any] = {}
+        self._unsaved: dict[RowKey, Any] = {}
+        self.tree = StateTree(
+            genesis.parameters.bucket_bits,
+            ((row_key_hash(table, key), sha256_of(value)) for table, key, value in truth.rows()),
+        )
+        self.log = LogStore(truth)
+        self.height = truth.height()
+        last = truth.block(self.height) if self.height else None
+        self.time = last.header.time if last else genesis.created
+        self.last_hash = sha256d(encode(last.header)) if last else chain.id
+        self._pending: Execution | None = None
+
+    # rows
+
+    def read(self, row_key: RowKey) -> Any:
+        """Return the committed struct of a row, or None; raises `Tampered` where the file differs."""
+        cache = self._cache
+        if row_key in cache:
+            return cache[row_key]
+        value = self._load(row_key)
+        if value is not None:
+            cache[row_key] = value
+        return value
+
+    def _load(self, row_key: RowKey) -> Any:
+        table, key = row_key
+        if row_key in self._unsaved:
+            return self._unsaved[row_key]
+        expected = self.tree.value_hash(row_key_hash(table, key))
+        if expected is None:
+            return None
+        stored = self.truth.row(table, key)
+        if stored is None or sha256_of(stored) != expected:
+            raise Tampered(Table(table).name.lower(), key.hex(), "the stored row is not what was committed")
+        return decode_row(table, stored)
+
+    def row_bytes(self, table: int, key: bytes) -> bytes | None:
+        """Return the encoded value of a committed row."""
+        value = self.read((Table(table), key))
+        return None if value is None else encode(value)
+
+    def validators(self) -> ValidatorSet:
+        """Return the validator set in force."""
+        found: ValidatorSet = self.read((Table.VALIDATORS, b""))
+        return found
+
+    # ahead of execution
+
+    def decode(self, raw: bytes) -> Transaction | EncodingError:
+        """Decode a transaction, or return why it cannot be."""
+        try:
+            return decode_transaction(raw, self.chain.context)
+        except EncodingError as error:
+            return error
+
+    def check_ahead(self, transactions: Sequence[Transaction | EncodingError]) -> Ahead:
+        """Start checking the envelopes' signatures of a batch under the keys now in force."""
+        batch: list[Unchecked] = []
+        for transaction in transactions:
+            if isinstance(transaction, EncodingError):
+                continue
+            key = self._key_of(transaction)
+            if key:
+                batch.append((key, transaction.signed, transaction.signature))
+        return self.checker.begin(batch)
+
+    def _key_of(self, transaction: Transaction) -> bytes:
+        payload = transaction.payload
+        if payload.role == Role.METER:
+            meter: MeterRow | None = self.read((Table.METER, payload.signer))
+            if meter is None:
+                return b""
+            device: DeviceRow | None = self.read((Table.DEVICE, device_key(payload.signer, meter.epoch)))
+            return device.sign_key if device else b""
+        party: PartyRow | None = self.read((Table.PARTY, party_key(payload.role, payload.signer)))
+        return party.sign_key if party else b""
+
+    # consensus
+
+    def prepare(
+        self, offered: Sequence[Transaction | EncodingError], time: int, proposer: bytes
+    ) -> Execution:
+        """Execute what is offered, leave out what is refused, and return the proposal."""
+        run = self._run(offered, time)
+        body = encode_body([transaction.raw for transaction in run.accepted])
+        header = BlockHeader(
+            self.chain.id,
+            self.height + 1,
+            time,
+            self.last_hash,
+            proposer,
+            self.log.size,
+            len(run.accepted),
+            sha256_of(body),
+        )
+        return self._finish(header, body, run)
+
+    def process(
+        self, header: BlockHeader, body: bytes, transactions: Sequence[Transaction | EncodingError]
+    ) -> Execution:
+        """Validate a proposal: 1 its place, 2 its body, 3 every transaction; raises `ConsensusError`."""
+        # 1
+        place = (header.chain, header.height, header.previous, header.first)
+        if (
+            place != (self.chain.id, self.height + 1, self.last_hash, self.log.size)
+            or header.time <= self.time
+        ):
+            raise ConsensusError("the proposal does not follow the last block")
+        # 2
+        if sha256_of(body) != header.body or header.count != len(transactions):
+            raise ConsensusError("the proposal's header is not of its transactions")
+        # 3
+        run = self._run(transactions, header.time)
+        refused = [receipt.error for receipt in run.receipts if receipt.error is not None]
+        if refused:
+            raise ConsensusError(f"the proposal holds a refused transaction: {refused[0]}")
+        return self._finish(header, body, run)
+
+    def _run(self, offered: Sequence[Transaction | EncodingError], time: int) -> _Run:
+        if self._pending is not None:
+            raise ConsensusError("another block is being decided")
+        view = View(self.read)
+        size, peaks = self.log.size, self.log.peaks
+        ledger = Ledger(
+            view, self.chain, self.checker.check, time, size, lambda: range_root(size, peaks, sha256_of)
+        )
+        receipts: list[Receipt] = []
+        accepted: list[Transaction] = []
+        leaves: list[bytes] = []
+        for transaction in offered:
+            if isinstance(transaction, EncodingError):
+                receipts.append(Receipt(b"", -1, transaction, ()))
+                continue
+            try:
+                effects = apply_transaction(ledger, transaction)
+            except Refused as error:
+                receipts.append(Receipt(transaction.id, -1, error, ()))
+                continue
+            receipts.append(Receipt(transaction.id, size, None, tuple(effects)))
+            accepted.append(transaction)
+            leaf = sha256(b"\0" + transaction.raw).digest()
+            leaves.append(leaf)
+            peaks = append_leaf(size, peaks, leaf, sha256_of)
+            size += 1
+            ledger.log_size = size
+        return _Run(view, size, peaks, receipts, accepted, leaves)
+
+    def _finish(self, header: BlockHeader, body: bytes, run: _Run) -> Execution:
+        encoded: list[tuple[int, bytes, bytes | None]] = []
+        changes: list[tuple[bytes, bytes | None]] = []
+        for (table, key), value in run.view.rows.items():
+            stored = None if value is None else encode(value)
+            encoded.append((int(table), key, stored))
+            changes.append((row_key_hash(table, key), None if stored is None else sha256(stored).digest()))
+        undo = self.tree.update(changes)
+        log_root = range_root(run.log_size, run.log_peaks, sha256_of)
+        state_root = self.tree.root
+        checkpoint = Checkpoint(
+            origin=self.genesis.origin(),
+            size=run.log_size,
+            log_root=log_root,
+            app_hash=app_hash(log_root, run.log_size, state_root),
+            state_root=state_root,
+            height=header.height,
+            time_ms=header.time,
+            block_hash=sha256d(encode(header)),
+        )
+        self._pending = Execution(
+            header,
+            body,
+            run.receipts,
+            run.view.rows,
+            encoded,
+            undo,
+            run.leaves,
+            [transaction.id for transaction in run.accepted],
+            run.log_size,
+            run.log_peaks,
+            checkpoint,
+        )
+        return self._pending
+
+    def abandon(self) -> None:
+        """Take back a proposal that was not decided."""
+        if self._pending is not None:
+            self.tree.undo(self._pending.undo)
+            self._pending = None
+
+    def finalize(self, note: bytes) -> Commit:
+        """Make the decided proposal the state in memory and return what has to be written.
+
+        Reads see it at once; nothing may be acknowledged before `saved`.
+        """
+        execution = self._pending
+        if execution is None:
+            raise ConsensusError("no block is being decided")
+        self._pending = None
+        self.height, self.time = execution.header.height, execution.header.time
+        self.last_hash = execution.checkpoint.block_hash
+        tiles, segments = self.log.extend(
+            execution.leaves, execution.ids, execution.log_size, execution.log_peaks
+        )
+        cache = self._cache
+        for row_key, value in execution.rows.items():
+            if value is None:
+                cache.pop(row_key, None)
+            else:
+                cache[row_key] = value
+        self._unsaved.update(execution.rows)
+        block = StoredBlock(execution.header, execution.body, note)
+        return Commit(block, execution.encoded, tiles, segments)
+
+    def saved(self, rows: dict[RowKey, Any]) -> None:
+        """Note that the rows of a finalised block are on disk."""
+        for row_key, value in rows.items():
+            if self._unsaved.get(row_key, row_key) is value:
+                del self._unsaved[row_key]
+        if len(self._cache) > CACHED_ROWS:
+            for row_key in [key for key, _ in zip(self._cache, range(CACHED_ROWS // 4), strict=False)]:
+                del self._cache[row_key]

@@ -1,0 +1,120 @@
+"""Checking signatures once, in parallel, and remembering them (docs/adr: signature checking).
+
+A verified signature is remembered by sha256(key || signed bytes || signature) in one bounded cache
+per validator, never by transaction ID, which leaves the signature out. Unseen signatures of a
+batch are checked ahead by worker processes: libsodium releases the interpreter's lock, but the
+hand-over of that lock to a busy main thread costs more than the check itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from gridmonitoring.errors import BadSignature
+from gridmonitoring.keys.signatures import signature_digest, verify_signature
+
+Unchecked = tuple[bytes, bytes, bytes]
+"""(public key, signed bytes, signature)."""
+
+CHUNK = 256
+"""Signatures per task of a worker."""
+WORTH_A_WORKER = 64
+"""Smaller batches are checked where they are needed."""
+
+
+def check_chunk(chunk: Sequence[Unchecked]) -> bytes:
+    """Return one byte per signature, 1 where it verifies; runs in a worker."""
+    results = bytearray()
+    for key, message, signature in chunk:
+        try:
+            verify_signature(key, message, signature)
+            results.append(1)
+        except BadSignature:
+            results.append(0)
+    return bytes(results)
+
+
+class VerifierPool:
+    """Worker processes that check signatures for all validators of this process; started on first use."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers or min(os.cpu_count() or 1, 8)
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, chunk: Sequence[Unchecked]) -> Future[bytes]:
+        """Check a chunk in a worker."""
+        if self._executor is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["gridmonitoring.keys.signatures"])
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context)
+        return self._executor.submit(check_chunk, chunk)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+
+class SignatureChecker:
+    """One validator's memory of the signatures it verified itself."""
+
+    def __init__(self, pool: VerifierPool | None = None, capacity: int = 100_000) -> None:
+        self._pool = pool
+        self._capacity = capacity
+        self._known: dict[bytes, None] = {}
+        self.checked = 0
+        """Signatures verified so far, by this validator."""
+
+    def check(self, key: bytes, message: bytes, signature: bytes) -> None:
+        """Verify a signature, or remember having done so; raises `BadSignature`."""
+        digest = signature_digest(key, message, signature)
+        if digest in self._known:
+            return
+        verify_signature(key, message, signature)
+        self.checked += 1
+        self._remember(digest)
+
+    def begin(self, batch: Sequence[Unchecked]) -> Ahead:
+        """Start checking a batch ahead of its execution."""
+        return Ahead(self, self._pool, batch)
+
+    def remember_checked(self, batch: Sequence[Unchecked], verdicts: bytes) -> None:
+        """Remember those of a batch that a worker found good."""
+        self.checked += len(batch)
+        for (key, message, signature), good in zip(batch, verdicts, strict=True):
+            if good:
+                self._remember(signature_digest(key, message, signature))
+
+    def _remember(self, digest: bytes) -> None:
+        known = self._known
+        known[digest] = None
+        if len(known) > self._capacity:
+            for old in [key for key, _ in zip(known, range(self._capacity // 4), strict=False)]:
+                del known[old]
+
+
+class Ahead:
+    """A batch of signatures that is being checked."""
+
+    def __init__(
+        self, checker: SignatureChecker, pool: VerifierPool | None, batch: Sequence[Unchecked]
+    ) -> None:
+        self._checker = checker
+        self._tasks: list[tuple[Sequence[Unchecked], Future[bytes]]] = []
+        if pool is not None and len(batch) >= WORTH_A_WORKER:
+            chunks = [batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)]
+            self._tasks = [(chunk, pool.submit(chunk)) for chunk in chunks]
+
+    def wait(self) -> None:
+        """Wait until the batch is checked; what failed, or a dead worker left, is checked when it is needed."""
+        for chunk, task in self._tasks:
+            try:
+                self._checker.remember_checked(chunk, task.result())
+            except BrokenProcessPool:
+                continue
+        self._tasks = []

@@ -1,0 +1,29 @@
+"""Opening SQLite files through apsw, which bundles a current SQLite (Python's own has a WAL bug).
+
+WAL with `synchronous=FULL`: a commit that returned is on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from gridmonitoring.errors import StorageError
+
+
+def open_database(path: Path, schema: str, *, read_only: bool = False) -> apsw.Connection:
+    """Open or create a database with a schema; raises `StorageError`."""
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(5000)
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=8000")
+            connection.execute(schema)
+        connection.execute("PRAGMA cache_size=-65536")
+    except apsw.Error as error:
+        raise StorageError(f"cannot open {path.name}: {error}") from error
+    return connection
