@@ -32,8 +32,8 @@ class Tile(NamedTuple):
 
     level: int
     """Tile level: a hash in it stands for 256^level leaves."""
-    index: int
-    """Number of the tile within its level."""
+    number: int
+    """Index of the tile within its level."""
     hashes: bytes
     """256 hashes of 32 bytes."""
 
