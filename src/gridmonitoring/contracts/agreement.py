@@ -40,10 +40,6 @@ Minute = Annotated[int, Meta(ge=0, le=DAY_MINUTES)]
 """Minute of the local day."""
 
 
-LESS_THAN_EMERGENCY: Guard = ("<", "debt", "emergency_credit")
-"""Debt may still grow: emergency credit is not used up."""
-
-
 class CustomerClass(IntEnum):
     """Who the consumer is (III-A-1: homes or offices, schools, healthcare facilities, corporations)."""
 
@@ -138,10 +134,8 @@ def check_agreement(agreement: Agreement) -> None:
         raise ContractError("no-cut windows are in order, each once")
     if agreement.never_cut and agreement.no_cut:
         raise ContractError("what is never cut needs no no-cut hours")
-    try:
-        check_guard(("and", ("<=", "credit", 0), ("or", *no_cut_hours(agreement), LESS_THAN_EMERGENCY)))
-    except ContractError as error:
-        raise ContractError(f"too many no-cut windows and day types: {error}") from error
+    if agreement.no_cut:
+        _check_size(no_cut_hours(agreement))
     # 4
     violations = [action.violation for action in agreement.actions]
     if violations != sorted(set(violations)):
@@ -158,6 +152,14 @@ def _check_window(window: NoCutWindow) -> None:
         raise ContractError("a no-cut window ends after it starts; past midnight it is two")
     if list(window.day_types) != sorted(set(window.day_types)):
         raise ContractError("the day types of a no-cut window are in order, each once")
+
+
+def _check_size(hours: tuple[Guard, ...]) -> None:
+    """Check that the largest condition which the windows become part of is still a guard."""
+    try:
+        check_guard(("and", ("<=", "credit", 0), ("or", *hours, ("<", "debt", "emergency_credit"))))
+    except ContractError as error:
+        raise ContractError(f"too many no-cut windows and day types: {error}") from error
 
 
 def _window_order(window: NoCutWindow) -> tuple[tuple[int, ...], int, int]:

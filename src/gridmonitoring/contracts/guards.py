@@ -187,8 +187,8 @@ def guard_sentence(guard: Guard) -> str:
         return f"it is not so that {_part(operands[0])}"
     if operator in _LOGIC:
         return f" {operator} ".join(_part(operand) for operand in operands)
-    if operator == "=" and operands[0] in FLAGS and operands[1] == 1:
-        return NAMES[str(operands[0])]
+    if operator == "=" and operands[0] in FLAGS and operands[1] in (0, 1):
+        return ("" if operands[1] else "it is not so that ") + NAMES[str(operands[0])]
     if operands[0] == "minute_of_day" and isinstance(operands[1], int):
         return f"{NAMES['minute_of_day']} {_WORDS[operator]} {operands[1] // 60:02}:{operands[1] % 60:02}"
     return f"{_part(operands[0])} {_WORDS[operator]} {_part(operands[1])}"

@@ -110,12 +110,15 @@ def texts_from(parsed: Mapping[str, object]) -> Texts:
     """
     if set(parsed) != {"language", "messages", "violations"}:
         raise ContractError("a language file has language, messages and violations, and nothing else")
+    language = parsed["language"]
+    if not isinstance(language, str) or not language:
+        raise ContractError("a language file names its language")
     messages = _table(parsed["messages"], Message)
     for message, text in messages.items():
         fields = _FIELD.findall(text)
         if set(fields) != FIELDS[message] or len(fields) != text.count("{") or len(fields) != text.count("}"):
             raise ContractError(f"the text of {message.name} needs just the fields {sorted(FIELDS[message])}")
-    return Texts(str(parsed["language"]), messages, _table(parsed["violations"], Violation))
+    return Texts(language, messages, _table(parsed["violations"], Violation))
 
 
 def _table(table: object, codes: type[C]) -> dict[C, str]:

@@ -1,4 +1,4 @@
-"""Language files of the contract's messages (paper V-A): found in the package, parsed, checked by `contracts`.
+"""Language files of the contract's messages (paper V-A): found in the package, parsed, checked.
 
 Left out: choosing a language by the machine's locale; the agreement names one.
 """
