@@ -45,6 +45,12 @@ Epoch = Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
 """Meter epoch: 1 for the first device at a supply point, one more for each swap."""
 
 
+REQUEST_DOMAIN = "gridmon/purchase-request/1"
+"""Domain tag of a payer's signature on a `PurchaseRequest`."""
+PAYMENT_DOMAIN = "gridmon/payment/1"
+"""Domain tag of a vendor's signature on a `PaymentConfirmation`."""
+
+
 class Kind(IntEnum):
     """Types of transaction; the number is part of the encoding and never reused."""
 

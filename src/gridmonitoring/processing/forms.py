@@ -6,7 +6,13 @@ the refused one (`replaces`).
 
 from __future__ import annotations
 
-from gridmonitoring.blockchain.bodies import Form, PaymentConfirmation, PurchaseRequest
+from gridmonitoring.blockchain.bodies import (
+    PAYMENT_DOMAIN,
+    REQUEST_DOMAIN,
+    Form,
+    PaymentConfirmation,
+    PurchaseRequest,
+)
 from gridmonitoring.blockchain.ledger import Ledger, open_by, party_in_force, refuse
 from gridmonitoring.blockchain.parent_block import LockReason
 from gridmonitoring.blockchain.state_rows import (
@@ -33,10 +39,6 @@ from gridmonitoring.processing.rows import AgreementRow, CapacityRow, tariff_at
 from gridmonitoring.processing.threads import complete, open_lot, order
 from gridmonitoring.registration.authenticator import supply_point_at
 
-REQUEST_DOMAIN = "gridmon/purchase-request/1"
-"""Domain tag of a payer's signature."""
-PAYMENT_DOMAIN = "gridmon/payment/1"
-"""Domain tag of a vendor's signature."""
 PAYERS = (Role.CONSUMER, Role.VENDOR, Role.UTILITY, Role.RESEARCHER)
 """Who may pay: the consumer, or anyone with a key who pays for them."""
 
