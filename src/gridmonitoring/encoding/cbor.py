@@ -12,8 +12,9 @@ Left out: streaming and diagnostic notation.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cbor2
 import msgspec
@@ -53,7 +54,7 @@ def decode(data: bytes, kind: type[T], limit: int = TRANSACTION_LIMIT) -> T:
     value = convert(loads(data, limit), kind)
     if encode(value) != data:
         raise NotCanonical(f"not the canonical encoding of a {kind_name(kind)}")
-    if _holds_text(kind):
+    if _holds_text(cast(Hashable, kind)):
         _require_nfc(msgspec.to_builtins(value, builtin_types=_BUILTIN))
     return value
 
@@ -98,6 +99,6 @@ def _require_nfc(value: Any) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _holds_text(kind: Any) -> bool:
+def _holds_text(kind: Hashable) -> bool:
     """Tell whether a value of this type can hold text, so that claims skip the walk."""
     return "StrType" in str(msgspec.inspect.type_info(kind))

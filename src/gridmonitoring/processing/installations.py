@@ -114,7 +114,7 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
         refuse("account_closed", "the account is closed")
     if payload.signer != point.utility:
         refuse("wrong_utility", "another utility supplies this meter")
-    agreement = _read_agreement(ledger, body, payload.signer)
+    agreement = _read_agreement(body, payload.signer)
     consumer = party_in_force(ledger, Role.CONSUMER, point.consumer)
     signed = open_by(ledger, consumer.sign_key, AGREEMENT_DOMAIN, body.consent)
     require_document(body.agreement, signed, "agreement")
@@ -127,7 +127,7 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
         ledger.view.put(Table.METER, body.mid, meter)
 
 
-def _read_agreement(ledger: Ledger, body: Agree, utility: bytes) -> Agreement:
+def _read_agreement(body: Agree, utility: bytes) -> Agreement:
     try:
         agreement = decode_agreement(body.agreement)
     except (EncodingError, ContractError) as error:

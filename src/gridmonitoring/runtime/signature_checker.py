@@ -111,7 +111,7 @@ class Ahead:
             self._tasks = [(chunk, pool.submit(chunk)) for chunk in chunks]
 
     def wait(self) -> None:
-        """Wait until the batch is checked; what failed, or a dead worker left, is checked when it is needed."""
+        """Wait until the batch is checked; what failed or was lost is checked when it is needed."""
         for chunk, task in self._tasks:
             try:
                 self._checker.remember_checked(chunk, task.result())

@@ -16,7 +16,7 @@ from msgspec import Struct
 from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Chain, Ledger
-from gridmonitoring.blockchain.merkle import append_leaf, range_root
+from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.blockchain.state import RowKey, View
 from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, Table, device_key, party_key
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
@@ -64,14 +64,10 @@ class Execution(Struct):
     """The same, encoded."""
     undo: UndoRecord
     """How to take the tree back."""
-    leaves: list[bytes]
-    """Log leaves appended."""
     ids: list[bytes]
     """IDs of the transactions appended."""
-    log_size: int
-    """Log size after it."""
-    log_peaks: bytes
-    """Log range after it."""
+    log: TransactionLog
+    """The log after it."""
     checkpoint: Checkpoint
     """The checkpoint that validators sign."""
 
@@ -80,11 +76,9 @@ class _Run(Struct):
     """Transactions executed one after the other, before roots are computed."""
 
     view: View
-    log_size: int
-    log_peaks: bytes
+    log: TransactionLog
     receipts: list[Receipt]
     accepted: list[Transaction]
-    leaves: list[bytes]
 
 
 class Application:
@@ -187,7 +181,7 @@ class Application:
             time,
             self.last_hash,
             proposer,
-            self.log.size,
+            self.log.log.size,
             len(run.accepted),
             sha256_of(body),
         )
@@ -200,7 +194,7 @@ class Application:
         # 1
         place = (header.chain, header.height, header.previous, header.first)
         if (
-            place != (self.chain.id, self.height + 1, self.last_hash, self.log.size)
+            place != (self.chain.id, self.height + 1, self.last_hash, self.log.log.size)
             or header.time <= self.time
         ):
             raise ConsensusError("the proposal does not follow the last block")
@@ -218,13 +212,10 @@ class Application:
         if self._pending is not None:
             raise ConsensusError("another block is being decided")
         view = View(self.read)
-        size, peaks = self.log.size, self.log.peaks
-        ledger = Ledger(
-            view, self.chain, self.checker.check, time, size, lambda: range_root(size, peaks, sha256_of)
-        )
+        log = self.log.log.copy()
+        ledger = Ledger(view, self.chain, self.checker.check, time, log.size, log.root)
         receipts: list[Receipt] = []
         accepted: list[Transaction] = []
-        leaves: list[bytes] = []
         for transaction in offered:
             if isinstance(transaction, EncodingError):
                 receipts.append(Receipt(b"", -1, transaction, ()))
@@ -234,14 +225,11 @@ class Application:
             except Refused as error:
                 receipts.append(Receipt(transaction.id, -1, error, ()))
                 continue
-            receipts.append(Receipt(transaction.id, size, None, tuple(effects)))
+            receipts.append(Receipt(transaction.id, log.size, None, tuple(effects)))
             accepted.append(transaction)
-            leaf = sha256(b"\0" + transaction.raw).digest()
-            leaves.append(leaf)
-            peaks = append_leaf(size, peaks, leaf, sha256_of)
-            size += 1
-            ledger.log_size = size
-        return _Run(view, size, peaks, receipts, accepted, leaves)
+            log.append(sha256(b"\0" + transaction.raw).digest())
+            ledger.log_size = log.size
+        return _Run(view, log, receipts, accepted)
 
     def _finish(self, header: BlockHeader, body: bytes, run: _Run) -> Execution:
         encoded: list[tuple[int, bytes, bytes | None]] = []
@@ -251,30 +239,21 @@ class Application:
             encoded.append((int(table), key, stored))
             changes.append((row_key_hash(table, key), None if stored is None else sha256(stored).digest()))
         undo = self.tree.update(changes)
-        log_root = range_root(run.log_size, run.log_peaks, sha256_of)
+        log_root = run.log.root()
         state_root = self.tree.root
         checkpoint = Checkpoint(
             origin=self.genesis.origin(),
-            size=run.log_size,
+            size=run.log.size,
             log_root=log_root,
-            app_hash=app_hash(log_root, run.log_size, state_root),
+            app_hash=app_hash(log_root, run.log.size, state_root),
             state_root=state_root,
             height=header.height,
             time_ms=header.time,
             block_hash=sha256d(encode(header)),
         )
+        ids: list[bytes] = [transaction.id for transaction in run.accepted]
         self._pending = Execution(
-            header,
-            body,
-            run.receipts,
-            run.view.rows,
-            encoded,
-            undo,
-            run.leaves,
-            [transaction.id for transaction in run.accepted],
-            run.log_size,
-            run.log_peaks,
-            checkpoint,
+            header, body, run.receipts, run.view.rows, encoded, undo, ids, run.log, checkpoint
         )
         return self._pending
 
@@ -295,9 +274,7 @@ class Application:
         self._pending = None
         self.height, self.time = execution.header.height, execution.header.time
         self.last_hash = execution.checkpoint.block_hash
-        tiles, segments = self.log.extend(
-            execution.leaves, execution.ids, execution.log_size, execution.log_peaks
-        )
+        tiles, segments = self.log.advance(execution.log, execution.ids)
         cache = self._cache
         for row_key, value in execution.rows.items():
             if value is None:
@@ -305,14 +282,15 @@ class Application:
             else:
                 cache[row_key] = value
         self._unsaved.update(execution.rows)
+        if len(cache) > CACHED_ROWS:
+            for row_key in [key for key, _ in zip(cache, range(CACHED_ROWS // 4), strict=False)]:
+                del cache[row_key]
         block = StoredBlock(execution.header, execution.body, note)
         return Commit(block, execution.encoded, tiles, segments)
 
-    def saved(self, rows: dict[RowKey, Any]) -> None:
-        """Note that the rows of a finalised block are on disk."""
+    def saved(self, rows: dict[RowKey, Any], tiles: list[tuple[int, int, bytes]]) -> None:
+        """Note that the rows and tiles of a finalised block are on disk."""
+        self.log.saved(tiles)
         for row_key, value in rows.items():
             if self._unsaved.get(row_key, row_key) is value:
                 del self._unsaved[row_key]
-        if len(self._cache) > CACHED_ROWS:
-            for row_key in [key for key, _ in zip(self._cache, range(CACHED_ROWS // 4), strict=False)]:
-                del self._cache[row_key]

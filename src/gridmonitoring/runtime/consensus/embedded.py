@@ -9,13 +9,15 @@ Left out: a network between the validators, and view changes: a proposer that fa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from msgspec import Struct
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
 from gridmonitoring.blockchain.genesis import Validator
+from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (
     CheckpointError,
@@ -26,10 +28,14 @@ from gridmonitoring.errors import (
 )
 from gridmonitoring.keys.signatures import SecretSeed, sign_raw, verify_signature
 from gridmonitoring.runtime.consensus.application import Application, Execution, Receipt
-from gridmonitoring.runtime.storage.truth import decode_body
+from gridmonitoring.runtime.storage.truth import Commit, decode_body
 
 Decoded = Sequence[Transaction | EncodingError]
 """Transactions as one validator decoded them."""
+
+
+Beside = Callable[[str, Sequence[Receipt]], None]
+"""(validator's name, receipts of the block) -> writes the node's details durably."""
 
 
 class EmbeddedValidator:
@@ -70,6 +76,8 @@ class Decision(Struct, frozen=True):
     """One per transaction offered, in order."""
     votes: tuple[Vote, ...]
     """What each validator said."""
+    changed: tuple[RowKey, ...]
+    """Keys of the rows that it changed."""
     durable: Future[None]
     """Done once every validator that voted has it on disk."""
 
@@ -77,12 +85,9 @@ class Decision(Struct, frozen=True):
 class EmbeddedEngine:
     """Decides blocks among validators of this process."""
 
-    def __init__(self, validators: Sequence[EmbeddedValidator], own: EmbeddedValidator | None = None) -> None:
+    def __init__(self, validators: Sequence[EmbeddedValidator]) -> None:
         self.validators = list(validators)
-        self.own = own or self.validators[0]
-        """Whose receipts are returned."""
         self._writers = {v.name: ThreadPoolExecutor(1, f"commit-{v.name}") for v in self.validators}
-        self._last: Future[None] | None = None
 
     def close(self) -> None:
         """Wait for commits under way and stop."""
@@ -102,8 +107,13 @@ class EmbeddedEngine:
         decoded = {v.name: [v.application.decode(raw) for raw in raws] for v in self.voting()}
         return self.decide_decoded(decoded, time)
 
-    def decide_decoded(self, decoded: dict[str, Decoded], time: int) -> Decision:
-        """As `decide`, on transactions that each validator has decoded (and may have checked ahead)."""
+    def decide_decoded(
+        self, decoded: Mapping[str, Decoded], time: int, beside: Beside | None = None
+    ) -> Decision:
+        """As `decide`, on transactions that each validator has decoded (and may have checked ahead).
+
+        `beside` writes what belongs to the block outside the truth, before it is committed.
+        """
         voting = self.voting()
         if not voting:
             raise ConsensusError("no validator is voting")
@@ -115,7 +125,7 @@ class EmbeddedEngine:
             proposal = proposer.application.prepare(decoded[proposer.name], time, proposer.node)
         except StorageError as error:
             proposer.halted = str(error)
-            return self.decide_decoded(decoded, time)
+            return self.decide_decoded(decoded, time, beside)
         executions, votes = self._vote(proposer, proposal, decoded)
         try:
             note = self._quorum(proposal, executions)
@@ -124,10 +134,10 @@ class EmbeddedEngine:
                 validator.application.abandon()
             reasons = "; ".join(f"{vote.validator}: {vote.refusal}" for vote in votes if vote.refusal)
             raise ConsensusError(f"block {height} has no quorum ({reasons or error})") from error
-        return self._append(proposal, executions, note, tuple(votes))
+        return self._append(proposal, executions, note, tuple(votes), beside)
 
     def _vote(
-        self, proposer: EmbeddedValidator, proposal: Execution, decoded: dict[str, Decoded]
+        self, proposer: EmbeddedValidator, proposal: Execution, decoded: Mapping[str, Decoded]
     ) -> tuple[dict[str, Execution], list[Vote]]:
         accepted = {receipt.id for receipt in proposal.receipts if receipt.error is None}
         everything = len(accepted) == len(proposal.receipts)
@@ -165,13 +175,20 @@ class EmbeddedEngine:
             if validator.name in executions and executions[validator.name].checkpoint == proposal.checkpoint
         ]
         note = encode_note(proposal.checkpoint, signatures)
-        verify_quorum(note, validator_triples(self.own.application.validators().validators), verify_signature)
+        verify_quorum(
+            note, validator_triples(self.voting()[0].application.validators().validators), verify_signature
+        )
         return note
 
     def _append(
-        self, proposal: Execution, executions: dict[str, Execution], note: bytes, votes: tuple[Vote, ...]
+        self,
+        proposal: Execution,
+        executions: dict[str, Execution],
+        note: bytes,
+        votes: tuple[Vote, ...],
+        beside: Beside | None,
     ) -> Decision:
-        saves = []
+        saves: list[Save] = []
         for validator in self.voting():
             execution = executions.get(validator.name)
             if execution is None or execution.checkpoint != proposal.checkpoint:
@@ -179,40 +196,59 @@ class EmbeddedEngine:
                 validator.halted = validator.halted or "was outvoted and must be healed"
                 continue
             commit = validator.application.finalize(note)
-            saves.append(
-                (
-                    validator,
-                    execution,
-                    self._writers[validator.name].submit(validator.application.truth.commit, commit),
-                )
-            )
-        receipts = executions.get(self.own.name, proposal).receipts
-        offered = proposal.receipts if len(proposal.receipts) != len(receipts) else receipts
+            write = partial(_write, validator, commit, proposal.receipts, beside)
+            written = self._writers[validator.name].submit(write)
+            saves.append(Save(validator, execution, commit, written))
+        durable = _Saved(saves).future
         return Decision(
-            proposal.header.height, proposal.checkpoint, note, offered, votes, self._when_saved(saves)
+            proposal.header.height,
+            proposal.checkpoint,
+            note,
+            proposal.receipts,
+            votes,
+            tuple(proposal.rows),
+            durable,
         )
 
-    def _when_saved(self, saves: list[tuple[EmbeddedValidator, Execution, Future[None]]]) -> Future[None]:
-        return _Saved(saves).future
+
+class Save(Struct, frozen=True):
+    """One validator's write of one block, under way."""
+
+    validator: EmbeddedValidator
+    """Who writes."""
+    execution: Execution
+    """What it executed."""
+    commit: Commit
+    """What it writes."""
+    written: Future[None]
+    """Done when it is on disk."""
+
+
+def _write(
+    validator: EmbeddedValidator, commit: Commit, receipts: Sequence[Receipt], beside: Beside | None
+) -> None:
+    if beside is not None:
+        beside(validator.name, receipts)
+    validator.application.truth.commit(commit)
 
 
 class _Saved:
     """Waits for every validator's commit of one block."""
 
-    def __init__(self, saves: list[tuple[EmbeddedValidator, Execution, Future[None]]]) -> None:
+    def __init__(self, saves: list[Save]) -> None:
         self.future: Future[None] = Future()
         self._left = len(saves)
-        for validator, execution, save in saves:
-            save.add_done_callback(lambda done, v=validator, e=execution: self._done(v, e, done))
+        for save in saves:
+            save.written.add_done_callback(partial(self._done, save))
 
-    def _done(self, validator: EmbeddedValidator, execution: Execution, save: Future[None]) -> None:
-        error = save.exception()
+    def _done(self, save: Save, done: Future[None]) -> None:
+        error = done.exception()
         if error is not None:
-            validator.halted = f"cannot write: {error}"
+            save.validator.halted = f"cannot write: {error}"
             if not self.future.done():
                 self.future.set_exception(error)
             return
-        validator.application.saved(execution.rows)
+        save.validator.application.saved(save.execution.rows, save.commit.tiles)
         self._left -= 1
         if self._left == 0 and not self.future.done():
             self.future.set_result(None)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 from msgspec import Struct
@@ -116,9 +117,11 @@ class Truth:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._db = open_database(path, SCHEMA, read_only=read_only)
+        self._reader = open_database(path, SCHEMA, read_only=True)
 
     def close(self) -> None:
         """Close the file."""
+        self._reader.close()
         self._db.close()
 
     def genesis(self) -> bytes | None:
@@ -236,13 +239,13 @@ class Truth:
         found = self._row(sql, *arguments)
         return None if found is None else bytes(found[0])
 
-    def _row(self, sql: str, *arguments: object) -> tuple[object, ...] | None:
+    def _row(self, sql: str, *arguments: object) -> tuple[Any, ...] | None:
         for found in self._query(sql, *arguments):
             return found
         return None
 
-    def _query(self, sql: str, *arguments: object) -> Iterator[tuple[object, ...]]:
+    def _query(self, sql: str, *arguments: object) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._db.execute(sql, arguments)
+            yield from self._reader.execute(sql, arguments)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error

@@ -1,0 +1,112 @@
+"""How a report travels: sealed under a channel key that the meter wraps once per period (II-B, V-A).
+
+"Encrypts a report with its private key" is: sign with the meter's key, then seal to the network's
+contract key. An HPKE opening per report would cost as much as its signature, so the meter wraps an
+AES-256-GCM channel key once a period; a sealed report names that offer by hash, so nobody can put
+another key in its place. Inside are the signed claim, which goes to the ledger, and the detail's
+ciphertext, which goes to the detail store.
+
+Left out: sealing (`runtime.entropy`) and keeping channels (`runtime`).
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Unsigned
+from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, decode, encode, loads
+from gridmonitoring.errors import CannotOpen, Malformed
+from gridmonitoring.keys.sealed_boxes import Purpose, box_info, open_box, report_nonce
+
+WIRE_LIMIT = 2 * TRANSACTION_LIMIT
+"""Largest sealed report, bytes."""
+
+
+class ChannelOffer(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="channel/1"):
+    """A meter's channel key for one period, wrapped for the network."""
+
+    mid: Bytes16
+    """Meter ID."""
+    epoch: Unsigned
+    """Meter epoch."""
+    period: Unsigned
+    """Number of the period, days since 1970."""
+    suite: Unsigned
+    """HPKE suite of the box."""
+    contract_key: Bytes32
+    """The contract key it is for."""
+    box: bytes
+    """HPKE box of the 32-byte channel key."""
+
+
+class SealedReport(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="sealed/1"):
+    """A report on the wire."""
+
+    channel: Bytes16
+    """`channel_id` of the offer."""
+    sequence: Unsigned
+    """Sequence of the report: part of the nonce."""
+    ciphertext: bytes
+    """AES-256-GCM of [claim, detail ciphertext]."""
+
+
+class Channel(Struct, frozen=True):
+    """An opened channel."""
+
+    mid: bytes
+    """Meter ID."""
+    epoch: int
+    """Meter epoch."""
+    period: int
+    """Number of the period."""
+    cipher: AESGCM
+    """The channel key, ready to open with."""
+
+
+def channel_id(offer: bytes) -> bytes:
+    """Return the ID of a channel: 16 bytes of SHA-256 over its encoded offer."""
+    return sha256(offer).digest()[:16]
+
+
+def channel_info(chain_id: bytes, offer_mid: bytes, epoch: int, period: int, contract_key: bytes) -> bytes:
+    """Return HPKE's info for a channel key."""
+    return box_info(Purpose.CHANNEL_KEY, chain_id, offer_mid, epoch, period, contract_key)
+
+
+def open_offer(offer: bytes, secret_key: bytes, chain_id: bytes) -> Channel:
+    """Open a channel offer with the contract's secret key; raises `EncodingError` or `CannotOpen`."""
+    read = decode(offer, ChannelOffer)
+    info = channel_info(chain_id, read.mid, read.epoch, read.period, read.contract_key)
+    key = open_box(read.suite, secret_key, info, read.box)
+    if len(key) != 32:
+        raise CannotOpen("a channel key has 32 bytes")
+    return Channel(read.mid, read.epoch, read.period, AESGCM(key))
+
+
+def seal_context(chain_id: bytes, channel: bytes) -> bytes:
+    """Return the associated data of a sealed report."""
+    return b"gridmon/sealed/1" + chain_id + channel
+
+
+def read_sealed(wire: bytes) -> SealedReport:
+    """Read a sealed report; raises an `EncodingError`."""
+    return decode(wire, SealedReport, WIRE_LIMIT)
+
+
+def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tuple[bytes, bytes]:
+    """Return (claim, detail ciphertext) of a sealed report; raises `CannotOpen` or `Malformed`."""
+    nonce = report_nonce(channel.epoch, report.sequence)
+    try:
+        plain = channel.cipher.decrypt(nonce, report.ciphertext, seal_context(chain_id, report.channel))
+    except InvalidTag as error:
+        raise CannotOpen("the report is not sealed under this channel, or was altered") from error
+    parts = loads(plain, WIRE_LIMIT)
+    if not isinstance(parts, list) or [type(part) for part in parts] != [bytes, bytes]:
+        raise Malformed("a sealed report holds a claim and a detail")
+    if encode(parts) != plain:
+        raise Malformed("a sealed report is not canonical")
+    return parts[0], parts[1]

@@ -1,0 +1,91 @@
+"""The detail store: encrypted load profiles and wrapped keys, outside the log so they can be erased.
+
+The log holds their hashes. Each node has its own file; what is written here is written before the
+block that refers to it is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from gridmonitoring.errors import StorageError
+from gridmonitoring.runtime.storage.database import open_database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS detail (
+    position INTEGER PRIMARY KEY, mid BLOB NOT NULL, time INTEGER NOT NULL, ciphertext BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS channel (id BLOB PRIMARY KEY, offer BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wrapped (
+    mid BLOB, epoch INTEGER, period INTEGER, recipient BLOB, box BLOB NOT NULL,
+    PRIMARY KEY (mid, epoch, period, recipient)) WITHOUT ROWID;
+"""
+
+Detail = tuple[int, bytes, int, bytes]
+"""(log index of the claim, MID, signed time ms, ciphertext)."""
+WrappedKey = tuple[bytes, int, int, bytes, bytes]
+"""(MID, meter epoch, period, recipient's HPKE key, box)."""
+
+
+class DetailStore:
+    """One node's details, channels and wrapped period keys."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = open_database(path, SCHEMA)
+        self._reader = open_database(path, SCHEMA, read_only=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+        self._db.close()
+
+    def write(self, details: Iterable[Detail], offers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write details and channel offers durably; raises `StorageError`."""
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO detail VALUES (?, ?, ?, ?)", details)
+                self._db.executemany("INSERT OR IGNORE INTO channel VALUES (?, ?)", offers)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+
+    def wrap(self, keys: Iterable[WrappedKey]) -> None:
+        """Store period keys wrapped for their readers; raises `StorageError`."""
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO wrapped VALUES (?, ?, ?, ?, ?)", keys)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+
+    def offer(self, channel: bytes) -> bytes | None:
+        """Return the offer of a channel, or None."""
+        for (offer,) in self._query("SELECT offer FROM channel WHERE id = ?", channel):
+            return bytes(offer)
+        return None
+
+    def detail(self, position: int) -> bytes | None:
+        """Return the ciphertext of the claim at a log index, or None where it was erased."""
+        for (ciphertext,) in self._query("SELECT ciphertext FROM detail WHERE position = ?", position):
+            return bytes(ciphertext)
+        return None
+
+    def details_of(self, mid: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (log index, time, ciphertext) of a meter's details, in order of the log."""
+        sql = "SELECT position, time, ciphertext FROM detail WHERE mid = ? ORDER BY position"
+        for position, time, ciphertext in self._query(sql, mid):
+            yield int(position), int(time), bytes(ciphertext)
+
+    def wrapped(self, mid: bytes, recipient: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (epoch, period, box) of a meter's period keys for one reader."""
+        sql = "SELECT epoch, period, box FROM wrapped WHERE mid = ? AND recipient = ? ORDER BY epoch, period"
+        for epoch, period, box in self._query(sql, mid, recipient):
+            yield int(epoch), int(period), bytes(box)
+
+    def _query(self, sql: str, *arguments: object) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._reader.execute(sql, arguments)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
