@@ -200,6 +200,8 @@ class MeterRow(Row, frozen=True):
     """Violations recorded on the running block so far."""
     tampered: Unsigned
     """Sequence of the last tamper report not cleared, or 0."""
+    cut_off: bool
+    """Whether an agreed cut-off is in force, also while the meter is tampered."""
     gaps: Annotated[tuple[tuple[Unsigned, Unsigned], ...], Meta(max_length=16)]
     """Sequences missing, (first, last) inclusive, oldest first."""
 

@@ -29,7 +29,7 @@ def contract_fields(
 ) -> dict[str, int]:
     """Return the fields of `contracts.guards.NAMES` at an event.
 
-    `credit` is all lots' money less debt and `debt` what is owed, millionths of the minor unit;
+    `credit` is the money left in all lots and `debt` what is owed, millionths of the minor unit;
     `relay` the relay before the event; `power` in W (0 on the grid, which does not sense it);
     `own_limit` the consumer's power limit in W, 0 for none.
     """

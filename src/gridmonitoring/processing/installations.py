@@ -32,7 +32,7 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.agreement import Agreement, decode_agreement
-from gridmonitoring.contracts.meter_rule import MeterState, Relay
+from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, step
 from gridmonitoring.contracts.script import generate_script, script_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
@@ -82,7 +82,7 @@ def begin_thread(ledger: Ledger, transaction: Transaction) -> None:
     )
     ledger.view.put(Table.LOT, height_key(mid, 0), lot)
     meter = MeterRow(
-        1, 0, 0, int(MeterState.NEW), int(Relay.DISCONNECTED), 0, 0, 0, 0, 0, 1, 0, b"", 0, 0, ()
+        1, 0, 0, int(MeterState.NEW), int(Relay.DISCONNECTED), 0, 0, 0, 0, 0, 1, 0, b"", 0, 0, False, ()
     )
     ledger.view.put(Table.METER, mid, live(meter, transaction))
 
@@ -114,7 +114,7 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
         refuse("account_closed", "the account is closed")
     if payload.signer != point.utility:
         refuse("wrong_utility", "another utility supplies this meter")
-    agreement = _read_agreement(body, payload.signer)
+    agreement = _read_agreement(body, payload.signer, point.consumer)
     consumer = party_in_force(ledger, Role.CONSUMER, point.consumer)
     signed = open_by(ledger, consumer.sign_key, AGREEMENT_DOMAIN, body.consent)
     require_document(body.agreement, signed, "agreement")
@@ -127,13 +127,13 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
         ledger.view.put(Table.METER, body.mid, meter)
 
 
-def _read_agreement(body: Agree, utility: bytes) -> Agreement:
+def _read_agreement(body: Agree, utility: bytes, consumer: bytes) -> Agreement:
     try:
         agreement = decode_agreement(body.agreement)
     except (EncodingError, ContractError) as error:
         raise Refused("bad_agreement", str(error)) from error
-    if agreement.mid != body.mid or agreement.utility != utility:
-        refuse("bad_agreement", "the agreement is for another meter or utility")
+    if (agreement.mid, agreement.utility, agreement.consumer) != (body.mid, utility, consumer):
+        refuse("bad_agreement", "the agreement is for another meter, utility or consumer")
     return agreement
 
 
@@ -226,15 +226,15 @@ def swap(ledger: Ledger, transaction: Transaction) -> None:
     for number in range(meter.carried_out + 1, meter.commands + 1):
         ledger.view.delete(Table.COMMAND, height_key(body.mid, number))
     meter = _settle_last(ledger, transaction, meter)
+    removed = step(MeterState(meter.state), Event.DEVICE_REMOVED, {})
     meter = replace(
         meter,
         epoch=body.epoch,
         sequence=0,
-        state=int(MeterState.NEW),
+        state=int(removed.state),
         relay=int(Relay.DISCONNECTED),
         carried_out=meter.commands,
         gaps=(),
-        tampered=0,
     )
     ledger.view.put(Table.METER, body.mid, meter)
     linked = replace(point, stage=Stage.LINKED, code_hash=body.code_hash)

@@ -91,6 +91,7 @@ def process_report(ledger: Ledger, transaction: Transaction) -> None:
         peaks,
         meter.life_actions,
         meter.tampered,
+        meter.cut_off,
         meter.gaps,
     )
     if gap:
@@ -230,7 +231,8 @@ def _event(
     tampered = payload.sequence if event == Event.TAMPER else meter.tampered
     if event == Event.TAMPER_CLEARED:
         tampered = 0
-    meter = replace(meter, state=int(step.state), tampered=tampered)
+    cut_off = event == Event.CUT_OFF or (meter.cut_off and event != Event.CUT_OFF_LIFTED)
+    meter = replace(meter, state=int(step.state), tampered=tampered, cut_off=cut_off)
     if event == Event.INSTALLATION:
         meter = installed(ledger, mid, meter, payload.time)
     return _carry_out(ledger, transaction, mid, meter, step)
@@ -251,13 +253,13 @@ def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int
     fields = contract_fields(
         row.agreement,
         tariff_at(ledger, row.agreement.tariff, time),
-        credit=account.credit - account.debt,
+        credit=account.credit,
         debt=account.debt,
         time=time,
         relay=relay,
         status=meter.status,
         power=0,
-        cut_off=meter.state == MeterState.CUT_OFF,
+        cut_off=meter.cut_off,
         own_limit=wish.power_limit if wish else 0,
     )
     return machine.run(meter.state, event, fields)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gridmonitoring.blockchain.bodies import (
+    PAYMENT_DOMAIN,
+    REQUEST_DOMAIN,
     Access,
     Agree,
     Authenticate,
@@ -30,7 +32,6 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.tariffs import Tariff, energy_for
 from gridmonitoring.errors import UserError
 from gridmonitoring.keys.signatures import split
-from gridmonitoring.processing.forms import PAYMENT_DOMAIN, REQUEST_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
 from gridmonitoring.registration.registrar import REGISTRATION_DOMAIN, registration_document

@@ -68,7 +68,7 @@ class LogStore:
         """Make a decided block's log the present one; return the tiles and segments to write."""
         first = self.log.size
         self.log = log
-        tiles = [(tile.level, tile[1], tile.hashes) for tile in log.take_tiles()]
+        tiles = [(tile.level, tile.index, tile.hashes) for tile in log.take_tiles()]
         for level, number, hashes in tiles:
             self._unsaved_tiles[level, number] = hashes
         recent = self._recent_ids(first)
