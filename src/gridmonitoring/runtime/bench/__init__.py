@@ -1,4 +1,4 @@
-"""Benchmarks: what the system does per second and per byte, beside the machine's own ceiling (paper VII).
+"""Benchmarks: ratios to a ceiling measured in the same run (`docs/benchmarks.md`).
 
-The paper calls the system efficient without measuring it; these runs print figures and assert nothing.
+Seconds and ratios are printed, never asserted.
 """
