@@ -29,7 +29,7 @@ def test_however_it_grew_and_restarted_the_log_is_the_same_tree(
         for leaf in LEAVES[log.size : log.size + step]:
             trial.append(leaf)
         if data.draw(st.booleans(), "commit"):
-            kept.update({(tile.level, tile.number): tile.hashes for tile in trial.take_tiles()})
+            kept.update({(tile.level, tile.index): tile.hashes for tile in trial.take_tiles()})
             log = trial
         if data.draw(st.booleans(), "restart"):
             tail = LEAVES[log.size - log.size % 256 : log.size]

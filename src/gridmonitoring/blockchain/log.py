@@ -12,7 +12,8 @@ Left out: tile paths and serving them; where tiles are kept, which is a function
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gridmonitoring.blockchain.merkle import CompactRange, GetNode, append_leaf, range_root, root
 from gridmonitoring.encoding.hashes import sha256
@@ -27,13 +28,13 @@ GetTile = Callable[[int, int], bytes]
 """(tile level, tile index) to the hashes of that tile, 32 bytes each, as many as there are so far."""
 
 
-class Tile(NamedTuple):
+class Tile(Struct, frozen=True, gc=False):
     """A complete tile; it never changes."""
 
     level: int
     """Tile level: a hash in it stands for 256^level leaves."""
-    number: int
-    """Index of the tile within its level."""
+    index: int
+    """Number of the tile within its level."""
     hashes: bytes
     """256 hashes of 32 bytes."""
 

@@ -22,7 +22,7 @@ class Kept:
     """Complete tiles, as storage keeps them."""
 
     def __init__(self, tiles: list[Tile]) -> None:
-        self.tiles = {(tile.level, tile.number): tile.hashes for tile in tiles}
+        self.tiles = {(tile.level, tile.index): tile.hashes for tile in tiles}
 
     def get(self, level: int, number: int) -> bytes:
         return self.tiles[level, number]
@@ -100,8 +100,8 @@ def test_a_dropped_copy_leaves_the_log_as_it_was() -> None:
     for leaf in LEAVES[300:600]:
         trial.append(leaf)
     assert log.frontier() == before
-    assert [tile[:2] for tile in trial.take_tiles()] == [(0, 0), (0, 1)]
-    assert [tile[:2] for tile in log.take_tiles()] == [(0, 0)]
+    assert [(tile.level, tile.index) for tile in trial.take_tiles()] == [(0, 0), (0, 1)]
+    assert [(tile.level, tile.index) for tile in log.take_tiles()] == [(0, 0)]
     for leaf in LEAVES[300:600]:
         log.append(leaf)
     assert log.root() == trial.root() == root(LEAVES[:600], sha256)
