@@ -73,6 +73,18 @@ def loads(data: bytes, limit: int) -> Any:
         raise Malformed(f"not CBOR of the ledger: {error}") from error
 
 
+def loads_canonical(data: bytes, limit: int) -> Any:
+    """Parse capped bytes into plain values that encode to the same bytes; their types are the caller's to check.
+
+    For what is read a million times and holds nothing that a type has to be converted for. Raises
+    `TooLarge`, `Malformed` or `NotCanonical`.
+    """
+    value = loads(data, limit)
+    if cbor2.dumps(value) != data:
+        raise NotCanonical("not a canonical encoding")
+    return value
+
+
 def convert(value: Any, kind: type[T]) -> T:
     """Return plain values as the structure `kind`, checking shape, types and bounds.
 

@@ -17,13 +17,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
-from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Unsigned
-from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, decode, encode, loads
+from gridmonitoring.encoding.bounds import MAX_INT, Bytes16, Bytes32, Unsigned
+from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, decode, loads_canonical
 from gridmonitoring.errors import CannotOpen, Malformed
 from gridmonitoring.keys.sealed_boxes import Purpose, box_info, open_box, report_nonce
 
 WIRE_LIMIT = 2 * TRANSACTION_LIMIT
 """Largest sealed report, bytes."""
+
+_SEALED = [str, bytes, int, bytes]
 
 
 class ChannelOffer(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="channel/1"):
@@ -94,7 +96,17 @@ def seal_context(chain_id: bytes, channel: bytes) -> bytes:
 
 def read_sealed(wire: bytes) -> SealedReport:
     """Read a sealed report; raises an `EncodingError`."""
-    return decode(wire, SealedReport, WIRE_LIMIT)
+    values = loads_canonical(wire, WIRE_LIMIT)
+    if (
+        not isinstance(values, list)
+        or [type(value) for value in values] != _SEALED
+        or values[0] != "sealed/1"
+    ):
+        raise Malformed("not a sealed report")
+    _, channel, sequence, ciphertext = values
+    if len(channel) != 16 or not 0 <= sequence <= MAX_INT:
+        raise Malformed("a sealed report with a channel or sequence out of bounds")
+    return SealedReport(channel, sequence, ciphertext)
 
 
 def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tuple[bytes, bytes]:
@@ -104,9 +116,7 @@ def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tupl
         plain = channel.cipher.decrypt(nonce, report.ciphertext, seal_context(chain_id, report.channel))
     except InvalidTag as error:
         raise CannotOpen("the report is not sealed under this channel, or was altered") from error
-    parts = loads(plain, WIRE_LIMIT)
+    parts = loads_canonical(plain, WIRE_LIMIT)
     if not isinstance(parts, list) or [type(part) for part in parts] != [bytes, bytes]:
         raise Malformed("a sealed report holds a claim and a detail")
-    if encode(parts) != plain:
-        raise Malformed("a sealed report is not canonical")
     return parts[0], parts[1]

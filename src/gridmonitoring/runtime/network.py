@@ -27,6 +27,7 @@ from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.ingest import Ingest, Opened
 from gridmonitoring.runtime.key_files import read_keys
+from gridmonitoring.runtime.memory import settle_memory
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, VerifierPool
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
@@ -61,6 +62,7 @@ class Network:
         self.nodes = {v.node: self.signer(v.name) for v in validators}
         """Party ID -> signer of each node that this operator runs."""
         self.duties = Duties(self)
+        settle_memory()
 
     def _open_validator(self, name: str, node: bytes, contract_secret: bytes) -> EmbeddedValidator:
         folder = self.directory.node(name)

@@ -94,7 +94,9 @@ def _bench(root: Path, meters: int, rounds: int, validators: int, say: Say) -> I
     before = ed25519_ceiling()
     say("ingesting")
     pool = VerifierPool()
-    network = Network(Directory(root / "network"), SimulatedClock(START_MS + WARM_UP_MS + rounds * 1000), pool)
+    network = Network(
+        Directory(root / "network"), SimulatedClock(START_MS + WARM_UP_MS + rounds * 1000), pool
+    )
     try:
         warm = pool.submit([])
         warm.result()
@@ -144,8 +146,7 @@ def _prepare(root: Path, meters: int, validators: int, say: Say) -> ReportTask:
 def write_file(task: ReportTask, path: str) -> None:
     """Write sealed reports to a file, each after its length; runs in another process."""
     with Path(path).open("wb") as stream:
-        for wire in write_reports(task):
-            stream.write(len(wire).to_bytes(4, "big") + wire)
+        stream.writelines(len(wire).to_bytes(4, "big") + wire for wire in write_reports(task))
 
 
 def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:

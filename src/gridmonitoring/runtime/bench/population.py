@@ -113,8 +113,15 @@ def bring_in(network: Network, clock: SimulatedClock, count: int) -> ReportTask:
         for meter in step:
             agreement = _agreement(utility.id, consumer.id, meter.mid, tariff, terms)
             points += offices.begin_supply(
-                registrar, authenticator, node, network.genesis.area, consumer.id, utility.id, meter,
-                bytes(32), now,
+                registrar,
+                authenticator,
+                node,
+                network.genesis.area,
+                consumer.id,
+                utility.id,
+                meter,
+                bytes(32),
+                now,
             )
             points.append(offices.agree(utility, consumer, agreement, now))
             seed, raw = _install(network, agreement, meter, now + 1)
@@ -132,9 +139,7 @@ def bring_in(network: Network, clock: SimulatedClock, count: int) -> ReportTask:
             for meter in step
         ]
         _all(network, forms)
-    return ReportTask(
-        network.chain_id, network.genesis.contract_key, mids, seeds, tariff, terms, 0
-    )
+    return ReportTask(network.chain_id, network.genesis.contract_key, mids, seeds, tariff, terms, 0)
 
 
 def _all(network: Network, raws: Sequence[bytes]) -> None:
@@ -145,8 +150,21 @@ def _all(network: Network, raws: Sequence[bytes]) -> None:
 
 def _agreement(utility: bytes, consumer: bytes, mid: bytes, tariff: Tariff, terms: BillingTerms) -> Agreement:
     return Agreement(
-        utility, consumer, mid, CustomerClass.HOME, tariff.digest, terms, INTERVAL_MS, DAY_MS, 0, False, "en",
-        False, (), (), START_MS,
+        utility,
+        consumer,
+        mid,
+        CustomerClass.HOME,
+        tariff.digest,
+        terms,
+        INTERVAL_MS,
+        DAY_MS,
+        0,
+        False,
+        "en",
+        False,
+        (),
+        (),
+        START_MS,
     )
 
 
@@ -167,9 +185,7 @@ def _report(event: Event, carried_out: int, reading: bytes | Settlement, detail:
 
 
 def _sign(seed: bytes, chain_id: bytes, mid: bytes, sequence: int, time: int, body: Report) -> bytes:
-    return sign_transaction(
-        SecretSeed(seed), chain_id, Role.METER, mid, sequence, time, Kind.REPORT, body
-    )
+    return sign_transaction(SecretSeed(seed), chain_id, Role.METER, mid, sequence, time, Kind.REPORT, body)
 
 
 def write_reports(task: ReportTask, first_round: int = 0) -> Iterator[bytes]:
@@ -206,9 +222,7 @@ class _Writer:
         registers = ((IMPORT_TOTAL, WATT_HOURS * (number + 1)),)
         reading: bytes | Settlement = random_bytes(32)
         if number % 2:
-            self._account, settled = settle(
-                self._account, task.tariff, task.terms, registers, time, sequence
-            )
+            self._account, settled = settle(self._account, task.tariff, task.terms, registers, time, sequence)
             reading = Settlement(registers, settled.statement.credit - settled.statement.debt)
         detail = random_bytes(160)
         body = _report(Event.INTERVAL, 2, reading, sha256(detail).digest())
