@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from threading import Lock
 from typing import Any
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash
+from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash, minimal_quorum
+from gridmonitoring.blockchain.evidence import voting
+from gridmonitoring.blockchain.evidence_bundle import Handover
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Chain, Ledger
 from gridmonitoring.blockchain.log import TransactionLog
@@ -22,7 +25,7 @@ from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, 
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
 from gridmonitoring.encoding.hashes import sha256 as sha256_of
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import ConsensusError, EncodingError, GridMonitoringError, Refused, Tampered
@@ -30,7 +33,7 @@ from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.processing.state_transition import apply_transaction
 from gridmonitoring.runtime.consensus.log_store import LogStore
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
-from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, Truth, encode_body
+from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, Truth, encode_body, row_name
 
 CACHED_ROWS = 600_000
 """Decoded rows kept in memory; older ones make room."""
@@ -91,6 +94,7 @@ class Application:
         self.genesis = genesis
         self._cache: dict[RowKey, Any] = {}
         self._unsaved: dict[RowKey, Any] = {}
+        self._lock = Lock()  # blocks are written, and `saved` called, by other threads
         self.tree = StateTree(
             genesis.parameters.bucket_bits,
             ((row_key_hash(table, key), sha256_of(value)) for table, key, value in truth.rows()),
@@ -101,6 +105,7 @@ class Application:
         self.time = last.header.time if last else genesis.created
         self.last_hash = sha256d(encode(last.header)) if last else chain.id
         self._pending: Execution | None = None
+        self._changes = [(height, read_handover(value)) for height, value in truth.handovers()]
 
     # rows
 
@@ -116,14 +121,15 @@ class Application:
 
     def _load(self, row_key: RowKey) -> Any:
         table, key = row_key
-        if row_key in self._unsaved:
-            return self._unsaved[row_key]
+        unsaved = self._unsaved.get(row_key, self)
+        if unsaved is not self:
+            return unsaved
         expected = self.tree.value_hash(row_key_hash(table, key))
         if expected is None:
             return None
         stored = self.truth.row(table, key)
         if stored is None or sha256_of(stored) != expected:
-            raise Tampered(Table(table).name.lower(), key.hex(), "the stored row is not what was committed")
+            raise Tampered(row_name(table), key.hex(), "the stored row is not what was committed")
         return decode_row(table, stored)
 
     def row_bytes(self, table: int, key: bytes) -> bytes | None:
@@ -132,9 +138,11 @@ class Application:
         return None if value is None else encode(value)
 
     def validators(self) -> ValidatorSet:
-        """Return the validator set in force."""
-        found: ValidatorSet = self.read((Table.VALIDATORS, b""))
-        return found
+        """Return the set that signs the next block: a change is in force two blocks later."""
+        for height, changed in reversed(self._changes):
+            if height < self.height:
+                return changed
+        return ValidatorSet(self.genesis.validators)
 
     # ahead of execution
 
@@ -272,6 +280,7 @@ class Application:
         if execution is None:
             raise ConsensusError("no block is being decided")
         self._pending = None
+        handovers = self._handovers(execution, note)
         self.height, self.time = execution.header.height, execution.header.time
         self.last_hash = execution.checkpoint.block_hash
         tiles, segments = self.log.advance(execution.log, execution.ids)
@@ -281,16 +290,37 @@ class Application:
                 cache.pop(row_key, None)
             else:
                 cache[row_key] = value
-        self._unsaved.update(execution.rows)
+        with self._lock:
+            self._unsaved.update(execution.rows)
         if len(cache) > CACHED_ROWS:
             for row_key in [key for key, _ in zip(cache, range(CACHED_ROWS // 4), strict=False)]:
                 del cache[row_key]
         block = StoredBlock(execution.header, execution.body, note)
-        return Commit(block, execution.encoded, tiles, segments)
+        return Commit(block, execution.encoded, tiles, segments, handovers)
+
+    def _handovers(self, execution: Execution, note: bytes) -> list[tuple[int, bytes]]:
+        """Return the handover that a block which changes the validator set leaves behind."""
+        changed: ValidatorSet | None = execution.rows.get((Table.VALIDATORS, b""))
+        if changed is None:
+            return []
+        proof = self.tree.prove(row_key_hash(Table.VALIDATORS, b""))
+        minimal = minimal_quorum(note, voting(self.validators().validators))
+        self._changes.append((execution.header.height, changed))
+        handover = Handover(minimal, encode(changed), proof.bucket, proof.path)
+        return [(execution.header.height, encode(handover))]
 
     def saved(self, rows: dict[RowKey, Any], tiles: list[tuple[int, int, bytes]]) -> None:
         """Note that the rows and tiles of a finalised block are on disk."""
         self.log.saved(tiles)
-        for row_key, value in rows.items():
-            if self._unsaved.get(row_key, row_key) is value:
-                del self._unsaved[row_key]
+        with self._lock:
+            for row_key, value in rows.items():
+                if self._unsaved.get(row_key, self) is value:
+                    del self._unsaved[row_key]
+
+
+def read_handover(value: bytes) -> ValidatorSet:
+    """Return the validator set of a stored handover; raises `Tampered` where it cannot be read."""
+    try:
+        return decode(decode(value, Handover, PACKAGE_LIMIT).validators, ValidatorSet, PACKAGE_LIMIT)
+    except EncodingError as error:
+        raise Tampered("handover", "", str(error)) from error

@@ -7,6 +7,7 @@ One atomic durable commit per consensus block. Tables:
 - `tile`     complete tiles of 256 hashes of the transaction log
 - `row`      the rows of the state
 - `segment`  where a transaction ID stands in the log, sorted, one per full segment
+- `handover` each change of the validator set, with the note and proof that vouch for it
 
 Everything here is checked against signed roots when it is used; nothing in the file is believed.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import apsw
 from msgspec import Struct
 
+from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Millis, Unsigned
 from gridmonitoring.encoding.cbor import decode, encode, loads
 from gridmonitoring.errors import EncodingError, StorageError, Tampered
@@ -36,6 +38,7 @@ CREATE TABLE IF NOT EXISTS tile (
 CREATE TABLE IF NOT EXISTS row (
     tbl INTEGER, key BLOB, value BLOB NOT NULL, PRIMARY KEY (tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segment (number INTEGER PRIMARY KEY, ids BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS handover (height INTEGER PRIMARY KEY, value BLOB NOT NULL);
 """
 BODY_LIMIT = 8 * 1024 * 1024
 """Largest body of a block, bytes."""
@@ -89,6 +92,8 @@ class Commit(Struct, frozen=True):
     """(level, number, hashes) of tiles that became complete."""
     segments: list[tuple[int, bytes]]
     """(number, sorted IDs) of segments that became full."""
+    handovers: list[tuple[int, bytes]]
+    """(height, encoded `evidence_bundle.Handover`) where the validator set changed."""
 
 
 def encode_body(transactions: Iterable[bytes]) -> bytes:
@@ -109,6 +114,14 @@ def build_segment(entries: Iterable[tuple[bytes, int]]) -> bytes:
     return b"".join(
         sorted(identifier[:ID_PREFIX] + index.to_bytes(8, "big") for identifier, index in entries)
     )
+
+
+def row_name(table: int) -> str:
+    """Return how a table of the state is called where tables of the file are meant too."""
+    return f"row.{Table(table).name.lower()}" if table in _TABLES else f"row.{table}"
+
+
+_TABLES = frozenset(int(table) for table in Table)
 
 
 class Truth:
@@ -156,6 +169,7 @@ class Truth:
                 self._db.executemany("DELETE FROM row WHERE tbl = ? AND key = ?", gone)
                 self._db.executemany("INSERT INTO tile VALUES (?, ?, ?)", commit.tiles)
                 self._db.executemany("INSERT INTO segment VALUES (?, ?)", commit.segments)
+                self._db.executemany("INSERT INTO handover VALUES (?, ?)", commit.handovers)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
 
@@ -170,8 +184,8 @@ class Truth:
         if found is None:
             return None
         try:
-            return StoredBlock(decode(bytes(found[0]), BlockHeader), bytes(found[1]), bytes(found[2]))
-        except (EncodingError, TypeError) as error:
+            return StoredBlock(decode(_blob(found[0]), BlockHeader), _blob(found[1]), _blob(found[2]))
+        except (EncodingError, StorageError) as error:
             raise Tampered("block", str(height), f"the header cannot be read: {error}") from error
 
     def blocks(self, first: int = 1) -> Iterator[StoredBlock]:
@@ -206,16 +220,23 @@ class Truth:
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield every row of the state, by table and key."""
         for table, key, value in self._query("SELECT tbl, key, value FROM row ORDER BY tbl, key"):
-            yield int(table), bytes(key), bytes(value)
+            if not isinstance(table, int):
+                raise StorageError(f"a row of table {table!r}, which is no number")
+            yield table, _blob(key), _blob(value)
 
     def rows_of(self, table: int, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) of a table's rows whose key starts with a prefix, in order."""
         for key, value in self._query(
             "SELECT key, value FROM row WHERE tbl = ? AND key >= ? ORDER BY key", table, prefix
         ):
-            if not bytes(key).startswith(prefix):
+            if not _blob(key).startswith(prefix):
                 return
-            yield bytes(key), bytes(value)
+            yield _blob(key), _blob(value)
+
+    def handovers(self) -> list[tuple[int, bytes]]:
+        """Return (height, encoded handover) of each change of the validator set, oldest first."""
+        found = self._query("SELECT height, value FROM handover ORDER BY height")
+        return [(int(height), _blob(value)) for height, value in found]
 
     def segments(self) -> int:
         """Return how many full segments the ID index has."""
@@ -227,7 +248,7 @@ class Truth:
         prefix = identifier[:ID_PREFIX]
         found: list[int] = []
         for (blob,) in self._query("SELECT ids FROM segment"):
-            entries = memoryview(bytes(blob))
+            entries = memoryview(_blob(blob))
             keys = range(len(entries) // _ENTRY)
             at = bisect_left(keys, prefix, key=lambda n: bytes(entries[n * _ENTRY : n * _ENTRY + ID_PREFIX]))
             while at < len(keys) and bytes(entries[at * _ENTRY : at * _ENTRY + ID_PREFIX]) == prefix:
@@ -237,7 +258,7 @@ class Truth:
 
     def _one(self, sql: str, *arguments: object) -> bytes | None:
         found = self._row(sql, *arguments)
-        return None if found is None else bytes(found[0])
+        return None if found is None else _blob(found[0])
 
     def _row(self, sql: str, *arguments: object) -> tuple[Any, ...] | None:
         for found in self._query(sql, *arguments):
@@ -249,3 +270,10 @@ class Truth:
             yield from self._reader.execute(sql, arguments)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
+
+
+def _blob(value: Any) -> bytes:
+    """Return what SQLite has in a place of bytes; a column may hold any type. Raises `StorageError`."""
+    if not isinstance(value, bytes):
+        raise StorageError(f"{type(value).__name__} stands where bytes should be")
+    return value
