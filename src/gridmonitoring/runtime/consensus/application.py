@@ -14,9 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash, minimal_quorum
-from gridmonitoring.blockchain.evidence import voting
-from gridmonitoring.blockchain.evidence_bundle import Handover
+from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Chain, Ledger
 from gridmonitoring.blockchain.log import TransactionLog
@@ -25,15 +23,23 @@ from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, 
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256 as sha256_of
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import ConsensusError, EncodingError, GridMonitoringError, Refused, Tampered
 from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.processing.state_transition import apply_transaction
 from gridmonitoring.runtime.consensus.log_store import LogStore
+from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
-from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, Truth, encode_body, row_name
+from gridmonitoring.runtime.storage.truth import (
+    BlockHeader,
+    Commit,
+    StoredBlock,
+    Truth,
+    encode_body,
+    row_name,
+)
 
 CACHED_ROWS = 600_000
 """Decoded rows kept in memory; older ones make room."""
@@ -105,7 +111,8 @@ class Application:
         self.time = last.header.time if last else genesis.created
         self.last_hash = sha256d(encode(last.header)) if last else chain.id
         self._pending: Execution | None = None
-        self._changes = [(height, read_handover(value)) for height, value in truth.handovers()]
+        self.history = ValidatorHistory(genesis)
+        self.history.follow(truth.handovers())
 
     # rows
 
@@ -139,10 +146,7 @@ class Application:
 
     def validators(self) -> ValidatorSet:
         """Return the set that signs the next block: a change is in force two blocks later."""
-        for height, changed in reversed(self._changes):
-            if height < self.height:
-                return changed
-        return ValidatorSet(self.genesis.validators)
+        return self.history.signing(self.height + 1)
 
     # ahead of execution
 
@@ -303,11 +307,8 @@ class Application:
         changed: ValidatorSet | None = execution.rows.get((Table.VALIDATORS, b""))
         if changed is None:
             return []
-        proof = self.tree.prove(row_key_hash(Table.VALIDATORS, b""))
-        minimal = minimal_quorum(note, voting(self.validators().validators))
-        self._changes.append((execution.header.height, changed))
-        handover = Handover(minimal, encode(changed), proof.bucket, proof.path)
-        return [(execution.header.height, encode(handover))]
+        height = execution.header.height
+        return [(height, self.history.change(height, changed, note, self.tree))]
 
     def saved(self, rows: dict[RowKey, Any], tiles: list[tuple[int, int, bytes]]) -> None:
         """Note that the rows and tiles of a finalised block are on disk."""
@@ -316,11 +317,3 @@ class Application:
             for row_key, value in rows.items():
                 if self._unsaved.get(row_key, self) is value:
                     del self._unsaved[row_key]
-
-
-def read_handover(value: bytes) -> ValidatorSet:
-    """Return the validator set of a stored handover; raises `Tampered` where it cannot be read."""
-    try:
-        return decode(decode(value, Handover, PACKAGE_LIMIT).validators, ValidatorSet, PACKAGE_LIMIT)
-    except EncodingError as error:
-        raise Tampered("handover", "", str(error)) from error

@@ -1,0 +1,70 @@
+"""Which validator set signs which block: a change is in force two blocks after the one that made it.
+
+Each change leaves a handover behind: the note of its block with a minimal quorum of the set before,
+and the new set with its proof under that note. Whoever knows genesis follows the sets along them
+without executing anything (paper IV-D: the majority).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gridmonitoring.blockchain.checkpoint import decode_note, minimal_quorum, verify_quorum
+from gridmonitoring.blockchain.evidence import voting
+from gridmonitoring.blockchain.evidence_bundle import Handover
+from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
+from gridmonitoring.blockchain.state_rows import Table
+from gridmonitoring.blockchain.state_tree import RowProof, StateTree, row_key_hash, verify_row
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.errors import CheckpointError, EncodingError, MerkleError, Tampered
+from gridmonitoring.keys.signatures import CheckSignature, verify_signature
+
+
+class ValidatorHistory:
+    """The validator sets of a chain so far."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._genesis = genesis
+        self._changes: list[tuple[int, ValidatorSet]] = []
+
+    def signing(self, height: int) -> ValidatorSet:
+        """Return the set that signs the block at a height, which at most the next two are known of."""
+        for changed_at, changed in reversed(self._changes):
+            if changed_at <= height - 2:
+                return changed
+        return ValidatorSet(self._genesis.validators)
+
+    def latest(self) -> ValidatorSet:
+        """Return the set of the last change, in force or not: what the state has."""
+        return self._changes[-1][1] if self._changes else ValidatorSet(self._genesis.validators)
+
+    def change(self, height: int, changed: ValidatorSet, note: bytes, tree: StateTree) -> bytes:
+        """Note the set that the block at a height made; return the handover that vouches for it.
+
+        `note` is the block's, `tree` the state after it.
+        """
+        minimal = minimal_quorum(note, voting(self.signing(height).validators))
+        proof = tree.prove(row_key_hash(Table.VALIDATORS, b""))
+        self._changes.append((height, changed))
+        return encode(Handover(minimal, encode(changed), proof.bucket, proof.path))
+
+    def require_quorum(self, height: int, note: bytes, check: CheckSignature = verify_signature) -> None:
+        """Require a note signed by the set of a height; raises `CheckpointError`."""
+        verify_quorum(note, voting(self.signing(height).validators), check)
+
+    def follow(self, handovers: Iterable[tuple[int, bytes]]) -> None:
+        """Take stored (height, handover) in, each verified by the set before; raises `Tampered`."""
+        bits = self._genesis.parameters.bucket_bits
+        for height, stored in handovers:
+            try:
+                handover = decode(stored, Handover, PACKAGE_LIMIT)
+                self.require_quorum(height, handover.note)
+                checkpoint = decode_note(handover.note).checkpoint
+                if checkpoint.height != height or checkpoint.origin != self._genesis.origin():
+                    raise CheckpointError("the note is of another block")
+                proof = RowProof(handover.bucket, handover.path)
+                verify_row(Table.VALIDATORS, b"", handover.validators, proof, checkpoint.state_root, bits)
+                changed = decode(handover.validators, ValidatorSet, PACKAGE_LIMIT)
+            except (EncodingError, CheckpointError, MerkleError) as error:
+                raise Tampered("handover", str(height), str(error)) from error
+            self._changes.append((height, changed))
