@@ -43,7 +43,7 @@ class Duties:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        truth = network.engine.validators[0].application.truth
+        truth = network.application.truth
         self._due = {key for key, _ in truth.rows_of(Table.DUE)}
         self._messages = {key for key, _ in truth.rows_of(Table.MESSAGE)}
 

@@ -22,7 +22,8 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import GridMonitoringError, StorageError, UserError
 from gridmonitoring.runtime.clock import Clock, SystemClock
 from gridmonitoring.runtime.consensus.application import Application, Receipt
-from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine, EmbeddedValidator
+from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
+from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.ingest import Ingest, Opened

@@ -9,14 +9,14 @@ Left out: a network between the validators, and view changes: a proposer that fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from msgspec import Struct
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
-from gridmonitoring.blockchain.genesis import Validator
+from gridmonitoring.blockchain.evidence import voting as powers_of
 from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (
@@ -26,32 +26,14 @@ from gridmonitoring.errors import (
     MerkleError,
     StorageError,
 )
-from gridmonitoring.keys.signatures import SecretSeed, sign_raw, verify_signature
-from gridmonitoring.runtime.consensus.application import Application, Execution, Receipt
-from gridmonitoring.runtime.storage.truth import Commit, decode_body
+from gridmonitoring.keys.signatures import verify_signature
+from gridmonitoring.runtime.consensus.application import Execution, Receipt
+from gridmonitoring.runtime.consensus.saving import Beside, Save, Saved, write_block
+from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
+from gridmonitoring.runtime.storage.truth import decode_body
 
 Decoded = Sequence[Transaction | EncodingError]
 """Transactions as one validator decoded them."""
-
-
-Beside = Callable[[str, Sequence[Receipt]], None]
-"""(validator's name, receipts of the block) -> writes the node's details durably."""
-
-
-class EmbeddedValidator:
-    """One validator: its application and the key of its votes."""
-
-    def __init__(self, application: Application, name: str, node: bytes, seed: SecretSeed) -> None:
-        self.application = application
-        self.name = name
-        self.node = node
-        self._seed = seed
-        self.halted: str | None = None
-        """Why this validator stopped voting, or None."""
-
-    def vote(self, checkpoint: Checkpoint) -> bytes:
-        """Sign the checkpoint that this validator computed itself."""
-        return sign_raw(self._seed, checkpoint.body())
 
 
 class Vote(Struct, frozen=True):
@@ -68,6 +50,8 @@ class Decision(Struct, frozen=True):
 
     height: int
     """Its height."""
+    proposer: str
+    """Name of the validator that proposed it."""
     checkpoint: Checkpoint
     """The checkpoint after it."""
     note: bytes
@@ -79,7 +63,8 @@ class Decision(Struct, frozen=True):
     changed: tuple[RowKey, ...]
     """Keys of the rows that it changed."""
     durable: Future[None]
-    """Done once every validator that voted has it on disk."""
+    """Done once every validator that voted has it on disk; a few may fail and halt, if the others are a
+    quorum, else it raises `StorageError`."""
 
 
 class EmbeddedEngine:
@@ -94,9 +79,22 @@ class EmbeddedEngine:
         for writer in self._writers.values():
             writer.shutdown(wait=True)
 
+    def drain(self) -> None:
+        """Wait until every write under way is done or failed."""
+        for writer in self._writers.values():
+            writer.submit(int).result()
+
     def voting(self) -> list[EmbeddedValidator]:
         """Return the validators that have not stopped voting."""
         return [validator for validator in self.validators if validator.halted is None]
+
+    def first(self) -> EmbeddedValidator:
+        """Return the first validator that votes; raises `ConsensusError` where none does."""
+        for validator in self.validators:
+            if validator.halted is None:
+                return validator
+        reasons = "; ".join(f"{validator.name}: {validator.halted}" for validator in self.validators)
+        raise ConsensusError(f"no validator is voting ({reasons})")
 
     def decide(self, raws: Sequence[bytes], time: int) -> Decision:
         """Decide one block on these transactions; refused ones are left out and answered.
@@ -114,17 +112,17 @@ class EmbeddedEngine:
 
         `beside` writes what belongs to the block outside the truth, before it is committed.
         """
-        voting = self.voting()
+        turn = self.validators.index(self.first())
+        voting = [validator for validator in self.voting() if validator.name in decoded]
         if not voting:
-            raise ConsensusError("no validator is voting")
-        turn = self.validators.index(voting[0])
+            raise ConsensusError("every validator that read these transactions stopped voting")
         height = voting[0].application.height + 1
         proposer = voting[(height + turn) % len(voting)]
         time = max(time, proposer.application.time + 1)
         try:
             proposal = proposer.application.prepare(decoded[proposer.name], time, proposer.node)
-        except StorageError as error:
-            proposer.halted = str(error)
+        except (StorageError, MerkleError) as error:
+            proposer.halt(error)
             return self.decide_decoded(decoded, time, beside)
         executions, votes = self._vote(proposer, proposal, decoded)
         try:
@@ -132,6 +130,9 @@ class EmbeddedEngine:
         except CheckpointError as error:
             for validator in voting:
                 validator.application.abandon()
+            if self._outvoted(votes):
+                proposer.halt("its proposal was refused by the others and it must be healed")
+                return self.decide_decoded(decoded, time, beside)
             reasons = "; ".join(f"{vote.validator}: {vote.refusal}" for vote in votes if vote.refusal)
             raise ConsensusError(f"block {height} has no quorum ({reasons or error})") from error
         return self._append(proposal, executions, note, tuple(votes), beside)
@@ -147,20 +148,28 @@ class EmbeddedEngine:
             if validator is proposer:
                 continue
             own = decoded.get(validator.name, ())
-            known = own if everything else self._proposed(validator, proposal, own)
+            same = everything and len(own) == proposal.header.count
+            known = own if same else self._proposed(validator, proposal, own)
             try:
                 execution = validator.application.process(proposal.header, proposal.body, known)
             except ConsensusError as error:
                 votes.append(Vote(validator.name, str(error)))
                 continue
             except (StorageError, MerkleError) as error:
-                validator.halted = str(error)
+                validator.halt(error)
                 votes.append(Vote(validator.name, f"stopped voting: {error}"))
                 continue
             executions[validator.name] = execution
             differs = execution.checkpoint != proposal.checkpoint
             votes.append(Vote(validator.name, "computes another state" if differs else ""))
         return executions, votes
+
+    def _outvoted(self, votes: Sequence[Vote]) -> bool:
+        """Tell whether more than two thirds of the power refused a proposal; its proposer loses its turn."""
+        signing = {v.name: v.power for v in self.first().application.validators().validators}
+        voting = {validator.name for validator in self.voting()}
+        against = sum(signing.get(v.validator, 0) for v in votes if v.refusal and v.validator in voting)
+        return 3 * against > 2 * sum(signing.values())
 
     def _proposed(self, validator: EmbeddedValidator, proposal: Execution, own: Decoded) -> Decoded:
         """Return the proposal's transactions as this validator decoded them, decoding what it has not."""
@@ -169,15 +178,21 @@ class EmbeddedEngine:
 
     def _quorum(self, proposal: Execution, executions: dict[str, Execution]) -> bytes:
         """Return the note signed by those who computed the same checkpoint; raises `CheckpointError`."""
-        signatures = [
-            (validator.name, validator_key(validator), validator.vote(executions[validator.name].checkpoint))
+        signing = self.first().application.validators().validators
+        keys = {validator.name: validator.key for validator in signing}
+        agreed = [
+            validator
             for validator in self.validators
-            if validator.name in executions and executions[validator.name].checkpoint == proposal.checkpoint
+            if validator.name in keys
+            and validator.name in executions
+            and executions[validator.name].checkpoint == proposal.checkpoint
         ]
-        note = encode_note(proposal.checkpoint, signatures)
-        verify_quorum(
-            note, validator_triples(self.voting()[0].application.validators().validators), verify_signature
+        if not agreed:
+            raise CheckpointError("no validator of the set signs")
+        note = encode_note(
+            proposal.checkpoint, [(v.name, keys[v.name], v.vote(proposal.checkpoint)) for v in agreed]
         )
+        verify_quorum(note, powers_of(signing), verify_signature)
         return note
 
     def _append(
@@ -189,19 +204,21 @@ class EmbeddedEngine:
         beside: Beside | None,
     ) -> Decision:
         saves: list[Save] = []
+        signing = self.first().application.validators().validators
         for validator in self.voting():
             execution = executions.get(validator.name)
             if execution is None or execution.checkpoint != proposal.checkpoint:
                 validator.application.abandon()
-                validator.halted = validator.halted or "was outvoted and must be healed"
+                validator.halt("was outvoted and must be healed")
                 continue
             commit = validator.application.finalize(note)
-            write = partial(_write, validator, commit, proposal.receipts, beside)
+            write = partial(write_block, validator, commit, proposal.receipts, beside)
             written = self._writers[validator.name].submit(write)
             saves.append(Save(validator, execution, commit, written))
-        durable = _Saved(saves).future
+        durable = Saved(saves, {validator.name: validator.power for validator in signing}).future
         return Decision(
             proposal.header.height,
+            votes[0].validator,
             proposal.checkpoint,
             note,
             proposal.receipts,
@@ -209,59 +226,3 @@ class EmbeddedEngine:
             tuple(proposal.rows),
             durable,
         )
-
-
-class Save(Struct, frozen=True):
-    """One validator's write of one block, under way."""
-
-    validator: EmbeddedValidator
-    """Who writes."""
-    execution: Execution
-    """What it executed."""
-    commit: Commit
-    """What it writes."""
-    written: Future[None]
-    """Done when it is on disk."""
-
-
-def _write(
-    validator: EmbeddedValidator, commit: Commit, receipts: Sequence[Receipt], beside: Beside | None
-) -> None:
-    if beside is not None:
-        beside(validator.name, receipts)
-    validator.application.truth.commit(commit)
-
-
-class _Saved:
-    """Waits for every validator's commit of one block."""
-
-    def __init__(self, saves: list[Save]) -> None:
-        self.future: Future[None] = Future()
-        self._left = len(saves)
-        for save in saves:
-            save.written.add_done_callback(partial(self._done, save))
-
-    def _done(self, save: Save, done: Future[None]) -> None:
-        error = done.exception()
-        if error is not None:
-            save.validator.halted = f"cannot write: {error}"
-            if not self.future.done():
-                self.future.set_exception(error)
-            return
-        save.validator.application.saved(save.execution.rows, save.commit.tiles)
-        self._left -= 1
-        if self._left == 0 and not self.future.done():
-            self.future.set_result(None)
-
-
-def validator_key(validator: EmbeddedValidator) -> bytes:
-    """Return the public key of a validator as the state has it."""
-    for known in validator.application.validators().validators:
-        if known.name == validator.name:
-            return known.key
-    raise ConsensusError(f"{validator.name} is not in the validator set")
-
-
-def validator_triples(validators: Sequence[Validator]) -> list[tuple[str, bytes, int]]:
-    """Return (name, key, power) of a validator set, as checkpoints are verified against."""
-    return [(validator.name, validator.key, validator.power) for validator in validators]
