@@ -115,6 +115,10 @@ class ValidatorSet(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     validators: Annotated[tuple[Validator, ...], Meta(min_length=1, max_length=128)]
     """Sorted by name."""
 
+    def powers(self) -> list[tuple[str, bytes, int]]:
+        """Return (name, key, power) of each, as checkpoints are verified against."""
+        return [(validator.name, validator.key, validator.power) for validator in self.validators]
+
 
 class Proposal(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="proposal/1"):
     """What nodes approve by governance: parties joining or leaving, validators, parameters."""

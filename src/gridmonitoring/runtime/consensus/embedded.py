@@ -16,7 +16,7 @@ from functools import partial
 from msgspec import Struct
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
-from gridmonitoring.blockchain.evidence import voting as powers_of
+from gridmonitoring.blockchain.evidence_history import voting as powers_of
 from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (
@@ -166,7 +166,7 @@ class EmbeddedEngine:
 
     def _outvoted(self, votes: Sequence[Vote]) -> bool:
         """Tell whether more than two thirds of the power refused a proposal; its proposer loses its turn."""
-        signing = {v.name: v.power for v in self.first().application.validators().validators}
+        signing = {name: power for name, _, power in self.first().application.validators().powers()}
         voting = {validator.name for validator in self.voting()}
         against = sum(signing.get(v.validator, 0) for v in votes if v.refusal and v.validator in voting)
         return 3 * against > 2 * sum(signing.values())
@@ -178,8 +178,8 @@ class EmbeddedEngine:
 
     def _quorum(self, proposal: Execution, executions: dict[str, Execution]) -> bytes:
         """Return the note signed by those who computed the same checkpoint; raises `CheckpointError`."""
-        signing = self.first().application.validators().validators
-        keys = {validator.name: validator.key for validator in signing}
+        signing = self.first().application.validators().powers()
+        keys = {name: key for name, key, _ in signing}
         agreed = [
             validator
             for validator in self.validators
@@ -192,7 +192,7 @@ class EmbeddedEngine:
         note = encode_note(
             proposal.checkpoint, [(v.name, keys[v.name], v.vote(proposal.checkpoint)) for v in agreed]
         )
-        verify_quorum(note, powers_of(signing), verify_signature)
+        verify_quorum(note, signing, verify_signature)
         return note
 
     def _append(
@@ -204,7 +204,7 @@ class EmbeddedEngine:
         beside: Beside | None,
     ) -> Decision:
         saves: list[Save] = []
-        signing = self.first().application.validators().validators
+        powers = {name: power for name, _, power in self.first().application.validators().powers()}
         for validator in self.voting():
             execution = executions.get(validator.name)
             if execution is None or execution.checkpoint != proposal.checkpoint:
@@ -215,7 +215,7 @@ class EmbeddedEngine:
             write = partial(write_block, validator, commit, proposal.receipts, beside)
             written = self._writers[validator.name].submit(write)
             saves.append(Save(validator, execution, commit, written))
-        durable = Saved(saves, {validator.name: validator.power for validator in signing}).future
+        durable = Saved(saves, powers).future
         return Decision(
             proposal.header.height,
             votes[0].validator,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gridmonitoring.blockchain.checkpoint import decode_note, minimal_quorum, verify_quorum
-from gridmonitoring.blockchain.evidence import voting
 from gridmonitoring.blockchain.evidence_bundle import Handover
+from gridmonitoring.blockchain.evidence_history import voting
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, StateTree, row_key_hash, verify_row
@@ -43,14 +43,14 @@ class ValidatorHistory:
 
         `note` is the block's, `tree` the state after it.
         """
-        minimal = minimal_quorum(note, voting(self.signing(height).validators))
+        minimal = minimal_quorum(note, self.signing(height).powers())
         proof = tree.prove(row_key_hash(Table.VALIDATORS, b""))
         self._changes.append((height, changed))
         return encode(Handover(minimal, encode(changed), proof.bucket, proof.path))
 
     def require_quorum(self, height: int, note: bytes, check: CheckSignature = verify_signature) -> None:
         """Require a note signed by the set of a height; raises `CheckpointError`."""
-        verify_quorum(note, voting(self.signing(height).validators), check)
+        verify_quorum(note, self.signing(height).powers(), check)
 
     def follow(self, handovers: Iterable[tuple[int, bytes]]) -> None:
         """Take stored (height, handover) in, each verified by the set before; raises `Tampered`."""
