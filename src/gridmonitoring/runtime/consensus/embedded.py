@@ -16,7 +16,6 @@ from functools import partial
 from msgspec import Struct
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
-from gridmonitoring.blockchain.evidence_history import voting as powers_of
 from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (

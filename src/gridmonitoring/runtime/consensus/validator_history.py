@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from gridmonitoring.blockchain.checkpoint import decode_note, minimal_quorum, verify_quorum
 from gridmonitoring.blockchain.evidence_bundle import Handover
-from gridmonitoring.blockchain.evidence_history import voting
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, StateTree, row_key_hash, verify_row
