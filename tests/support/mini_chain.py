@@ -13,7 +13,6 @@ from gridmonitoring.blockchain import merkle
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash, encode_note, minimal_quorum
 from gridmonitoring.blockchain.evidence_bundle import Handover
-from gridmonitoring.blockchain.evidence_history import voting
 from gridmonitoring.blockchain.genesis import (
     FoundingParty,
     Genesis,
@@ -170,7 +169,7 @@ class MiniChain:
 
     def note(self) -> bytes:
         """Return the checkpoint with a minimal quorum."""
-        return minimal_quorum(self.full_note(), voting(self.validators))
+        return minimal_quorum(self.full_note(), ValidatorSet(self.validators).powers())
 
     def history(self) -> Sequence[Handover]:
         """Return every change of the validator set."""

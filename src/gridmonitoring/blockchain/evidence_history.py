@@ -17,7 +17,7 @@ from gridmonitoring.blockchain.checkpoint import (
     verify_quorum,
 )
 from gridmonitoring.blockchain.evidence_bundle import Handover
-from gridmonitoring.blockchain.genesis import Genesis, Validator, ValidatorSet, check_validators
+from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet, check_validators
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, verify_row
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode
@@ -34,7 +34,7 @@ class ValidatorSets:
     def __init__(self, genesis: Genesis) -> None:
         """Begin with the set of genesis."""
         self._genesis = genesis
-        self._sets: list[tuple[int, Validators]] = [(0, voting(genesis.validators))]
+        self._sets: list[tuple[int, Validators]] = [(0, ValidatorSet(genesis.validators).powers())]
         self._last: Checkpoint | None = None
         self.surplus: list[int] = []
         """Positions of the handovers without which every note so far is as good."""
@@ -51,11 +51,11 @@ class ValidatorSets:
         proof = RowProof(handover.bucket, handover.path)
         bits = self._genesis.parameters.bucket_bits
         verify_row(Table.VALIDATORS, b"", handover.validators, proof, checkpoint.state_root, bits)
-        changed = decode(handover.validators, ValidatorSet, PACKAGE_LIMIT).validators
-        check_validators(changed, {validator.node for validator in changed})
+        changed = decode(handover.validators, ValidatorSet, PACKAGE_LIMIT)
+        check_validators(changed.validators, {validator.node for validator in changed.validators})
         self._last = checkpoint
         self.surplus.append(len(self._sets) - 1)
-        self._sets.append((checkpoint.height + DELAY, voting(changed)))
+        self._sets.append((checkpoint.height + DELAY, changed.powers()))
 
     def check(self, note: bytes) -> Checkpoint:
         """Return the checkpoint of a note that exactly a minimal quorum of the set in force signed.
@@ -74,11 +74,6 @@ class ValidatorSets:
         if at - 1 in self.surplus and not _accepted(note, self._sets[at - 1][1]):
             self.surplus.remove(at - 1)
         return checkpoint
-
-
-def voting(validators: tuple[Validator, ...]) -> Validators:
-    """Return (name, key, power) of each validator."""
-    return [(validator.name, validator.key, validator.power) for validator in validators]
 
 
 def needed(genesis: Genesis, history: list[Handover], note: bytes) -> tuple[Handover, ...]:

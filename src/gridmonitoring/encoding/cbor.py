@@ -14,7 +14,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import cbor2
 import msgspec
@@ -59,6 +59,15 @@ def decode(data: bytes, kind: type[T], limit: int = TRANSACTION_LIMIT) -> T:
     return value
 
 
+def _refuse_tag(*_: object) -> NoReturn:
+    raise cbor2.CBORDecodeError("a tag")
+
+
+# Shared references (28, 29) and string references (25, 256) would let a small input grow without bound
+# before anything is compared; the ledger has no tags at all.
+_NO_TAGS = dict.fromkeys((25, 28, 29, 256), _refuse_tag)
+
+
 def loads(data: bytes, limit: int) -> Any:
     """Parse capped bytes into plain Python values, canonical or not.
 
@@ -68,13 +77,13 @@ def loads(data: bytes, limit: int) -> Any:
     if len(data) > limit:
         raise TooLarge(len(data), limit)
     try:
-        return cbor2.loads(data, max_depth=MAX_DEPTH, allow_indefinite=False)
+        return cbor2.loads(data, max_depth=MAX_DEPTH, allow_indefinite=False, semantic_decoders=_NO_TAGS)
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Malformed(f"not CBOR of the ledger: {error}") from error
 
 
 def loads_canonical(data: bytes, limit: int) -> Any:
-    """Parse capped bytes into plain values that encode to the same bytes; their types are the caller's to check.
+    """Parse capped bytes into plain values that encode to the same bytes; their types are not checked.
 
     For what is read a million times and holds nothing that a type has to be converted for. Raises
     `TooLarge`, `Malformed` or `NotCanonical`.
