@@ -28,6 +28,9 @@
     │   ├── Tampered             names the table and row
     │   └── DirectoryBusy        another process owns the directory
     ├── ConsensusError           no quorum, or a proposal that breaks a rule
+    ├── ServiceError             a running node that did not answer a request as it should
+    │   ├── NodeUnavailable      it stopped or is too slow; what was sent may have been done
+    │   └── NodeFault            an error inside the node that nobody foresaw; it goes on
     └── UserError                an argument, file or configuration a person can mend
         ├── DataFileError        a readings file that cannot be used (carries file, line, column)
         └── BadTimeRange         a time or window that the recorded readings do not have
@@ -199,6 +202,18 @@ class DirectoryBusy(StorageError):
 
 class ConsensusError(GridMonitoringError):
     """No quorum, or a proposal that breaks a rule."""
+
+
+class ServiceError(GridMonitoringError):
+    """A running node that did not answer a request as it should."""
+
+
+class NodeUnavailable(ServiceError):
+    """The node stopped or did not answer in time; whether the request was carried out is not known."""
+
+
+class NodeFault(ServiceError):
+    """An error inside the node that nobody foresaw; the request failed and the node goes on."""
 
 
 class UserError(GridMonitoringError):

@@ -6,6 +6,7 @@ keys/contract.json         the network's contract key (opens reports)
 nodes/<validator>/         truth.db and details.db of each validator
 lock                       held by the process that owns the directory
 node.sock                  socket of a running `gridmon node`
+simulated-clock            only where time is not the machine's: replayed readings move it
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Directory:
         self.genesis = root / "genesis.cbor"
         self.keys = root / "keys"
         self.socket = root / "node.sock"
+        self.simulated = root / "simulated-clock"
         self._lock = root / "lock"
         self._held: int | None = None
 

@@ -1,0 +1,251 @@
+"""At the counter: what a person comes for, from keys to receipts (paper IV-A, IV-C; III-A-3).
+
+Registering a consumer, installing a meter, paying. Each is a series of signed transactions by the offices
+whose key files the directory holds, sent to whichever node there is (`grid_port`).
+
+The registrar keeps what is personal in a file of its own, the ledger has the salted commitment to it; the
+consumer's copy lies beside the consumer's key. Deleting both ends the link.
+
+Left out: what the meter does once it has power (`meter_agent`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from gridmonitoring.blockchain.bodies import Authenticate, Form, Installation, Kind, SupplyPoint
+from gridmonitoring.blockchain.state_rows import PaymentRow, SupplyPointRow, Table, party_key
+from gridmonitoring.blockchain.transactions import decode_payload, sign_transaction
+from gridmonitoring.contracts.agreement import Agreement, check_agreement
+from gridmonitoring.contracts.script import generate_script, script_hash
+from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.energy_center.credit import Account
+from gridmonitoring.energy_center.tariffs import Tariff
+from gridmonitoring.errors import Refused, UserError
+from gridmonitoring.keys.signatures import split
+from gridmonitoring.processing.rows import TariffRow, TariffSeriesRow, series_key
+from gridmonitoring.runtime.entropy import new_keys, random_bytes
+from gridmonitoring.runtime.grid_port import Grid, load_signer
+from gridmonitoring.runtime.key_files import read_keys, write_keys
+from gridmonitoring.runtime.offices import (
+    NewMeter,
+    agree,
+    commitment,
+    confirm_payment,
+    give_access,
+    new_meter,
+    register,
+    request_purchase,
+)
+from gridmonitoring.runtime.parties import Signer
+
+CONSUMER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
+"""What a consumer's key file may be called after."""
+
+
+class Registered(Struct, frozen=True):
+    """A consumer who joined."""
+
+    consumer: bytes
+    """Party ID."""
+    key_file: Path
+    """Where the keys are."""
+    index: int
+    """Log index of the registration."""
+
+
+class Installed(Struct, frozen=True):
+    """A meter with access to electricity."""
+
+    mid: bytes
+    """Meter ID."""
+    key_file: Path
+    """Where the meter's keys are."""
+    script: bytes
+    """Hash of the script that it runs."""
+    index: int
+    """Log index of the transaction that gave access."""
+
+
+class Paid(Struct, frozen=True):
+    """A purchase that became credit."""
+
+    form: bytes
+    """Form transaction ID."""
+    index: int
+    """Its log index."""
+    height: int
+    """Height of its parent block in the meter's thread."""
+    energy: int
+    """Energy quoted, Wh."""
+    credit: int
+    """Credit of the account now, money."""
+    debt: int
+    """Debt of the account now, money."""
+
+
+def consumer_file(folder: Path, name: str) -> Path:
+    """Return a consumer's key file; raises `UserError` for a name that cannot be part of one."""
+    if CONSUMER_NAME.fullmatch(name) is None:
+        raise UserError(
+            f"{name!r} cannot name a key file: lower case letters, digits, dot, dash and underscore"
+        )
+    return folder / f"consumer-{name}.json"
+
+
+def register_consumer(grid: Grid, name: str, folder: Path) -> Registered:
+    """Make a consumer's keys and have the registrar register them.
+
+    Keys that a call which did not end left behind are registered now. Raises `UserError` where the consumer
+    is registered already, `Refused` where the registration is.
+    """
+    path = consumer_file(folder, name)
+    registrar = grid.signer(grid_office(grid, Role.REGISTRAR))
+    fresh = not path.exists()
+    if fresh:
+        keys = new_keys()
+        write_keys(path, Role.CONSUMER, Signer(name, Role.CONSUMER, keys, grid.chain_id).id, keys)
+    consumer = load_signer(grid, path)
+    if grid.row(Table.PARTY, party_key(consumer.role, consumer.id)) is not None:
+        raise UserError(f"{name} is registered already, as {consumer.id.hex()}")
+    salt = random_bytes(32)
+    try:
+        raw = register(registrar, consumer, commitment(name, salt), grid.clock.now_ms())
+        receipt = grid.require(raw)
+    except Refused:
+        if fresh:
+            path.unlink()
+        raise
+    _keep_record(grid, folder, f"consumer-{name}", {"name": name, "party": consumer.id.hex()}, salt)
+    return Registered(consumer.id, path, receipt.index)
+
+
+def tariff_named(grid: Grid, utility: bytes, name: str) -> Tariff:
+    """Return the latest tariff of a utility's name; raises `UserError`."""
+    series: TariffSeriesRow | None = grid.row(Table.TARIFF_SERIES, series_key(utility, name))
+    if series is None:
+        names = sorted(
+            {row.tariff.name for _, row in grid.rows(Table.TARIFF) if row.tariff.utility == utility}
+        )
+        raise UserError(f"no tariff {name!r} is published; there are: {', '.join(names) or 'none'}")
+    row: TariffRow = grid.row(Table.TARIFF, series.latest)
+    return row.tariff
+
+
+def install_meter(
+    grid: Grid, consumer: Signer, meter: NewMeter, agreement: Agreement, tariff: Tariff, serial: str
+) -> Installed:
+    """Do all of IV-A: supply point, verification, link, agreement, the meter's own keys, access.
+
+    The meter's key file is made first, so that no meter is on the ledger whose keys are lost. Raises
+    `Refused`, or `ContractError` for terms that contradict each other.
+    """
+    check_agreement(agreement)
+    registrar, authenticator, utility = (
+        grid.signer(grid_office(grid, role)) for role in (Role.REGISTRAR, Role.AUTHENTICATOR, Role.UTILITY)
+    )
+    time = grid.clock.now_ms()
+    point = SupplyPoint(meter.mid, consumer.id, agreement.utility, meter.house, sha256d(meter.code))
+    _all_of(
+        grid,
+        registrar.transaction(Kind.SUPPLY_POINT, point, time),
+        authenticator.transaction(Kind.AUTHENTICATE, Authenticate(meter.mid), time),
+    )
+    grid.link(meter.mid, commitment(serial, meter.salt))
+    keys = new_keys()
+    path = grid.directory.key_file(f"meter-{meter.mid.hex()}")
+    write_keys(path, Role.METER, meter.mid, keys)
+    script = script_hash(generate_script(agreement, grid.genesis.contract_key))
+    registers = ((IMPORT_TOTAL, 0), *((code, 0) for code, _ in tariff.rate_registers))
+    installation = Installation(
+        1, keys.sign_key, keys.hpke_key, meter.code, script, registers, succeeded=True
+    )
+    time = grid.clock.now_ms()
+    access = _all_of(
+        grid,
+        agree(utility, consumer, agreement, time),
+        sign_transaction(
+            keys.seed, grid.chain_id, Role.METER, meter.mid, 1, time, Kind.INSTALLATION, installation
+        ),
+        give_access(authenticator, meter.mid, 1, time),
+    )
+    return Installed(meter.mid, path, script, access)
+
+
+def new_supply_point(grid: Grid, house_number: str) -> NewMeter:
+    """Make a meter ID for a house; the registrar keeps the number and its salt."""
+    meter = new_meter(house_number)
+    record = {"house_number": house_number, "mid": meter.mid.hex()}
+    _write_private(_registrar(grid) / f"meter-{meter.mid.hex()}.json", record, meter.salt)
+    return meter
+
+
+def pay(
+    grid: Grid, payer: Signer, mid: bytes, amount: int, reference: bytes, vendor: str | None = None
+) -> Paid:
+    """Buy power: the payer's request, the vendor's confirmation, a node's form.
+
+    Raises `Refused`, or `UserError` where the meter is unknown or nothing can be dispatched.
+    """
+    seller = grid.signer(vendor or grid_office(grid, Role.VENDOR))
+    time, currency = grid.clock.now_ms(), grid.genesis.currency
+    request = request_purchase(payer, mid, amount, currency, random_bytes(16), time)
+    receipt = grid.process(request, confirm_payment(seller, request, amount, currency, reference, time))
+    form: Form = decode_payload(split(grid.transaction(receipt.index))[0]).body
+    paid: PaymentRow = grid.row(Table.PAYMENT, seller.id + reference)
+    account: Account = grid.row(Table.ACCOUNT, mid)
+    return Paid(receipt.id, receipt.index, paid.height, form.energy, account.credit, account.debt)
+
+
+def payer_of(grid: Grid, mid: bytes, folder: Path) -> Signer:
+    """Return the signer of the consumer who holds a meter's account; raises `UserError`."""
+    point: SupplyPointRow = grid.row(Table.SUPPLY_POINT, mid)
+    for path in sorted(folder.glob("consumer-*.json")):
+        if not path.name.endswith(".record.json") and read_keys(path)[1] == point.consumer:
+            return load_signer(grid, path)
+    raise UserError(
+        f"{folder} has no key file of consumer {point.consumer.hex()}; say who pays: --payer NAME"
+    )
+
+
+def grid_office(grid: Grid, role: Role) -> str:
+    """Return the name of the first founding party of a role; raises `UserError` where there is none."""
+    names = [party.name for party in grid.genesis.parties if party.role == role]
+    if not names:
+        raise UserError(f"this network has no {role.name.lower().replace('_', ' ')}")
+    return names[0]
+
+
+def _all_of(grid: Grid, *raws: bytes) -> int:
+    """Have transactions decided together; return the last one's log index, or raise the first refusal."""
+    receipts = grid.submit(raws)
+    for receipt in receipts:
+        if receipt.error is not None:
+            raise receipt.error
+    return receipts[-1].index
+
+
+def _registrar(grid: Grid) -> Path:
+    return grid.directory.root / "registrar"
+
+
+def _keep_record(grid: Grid, folder: Path, name: str, record: dict[str, str], salt: bytes) -> None:
+    """Keep personal data with the registrar, and a copy with the consumer."""
+    _write_private(_registrar(grid) / f"{name}.json", record, salt)
+    _write_private(folder / f"{name}.record.json", record, salt)
+
+
+def _write_private(path: Path, record: dict[str, str], salt: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump({**record, "salt": salt.hex()}, stream, indent=1)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error

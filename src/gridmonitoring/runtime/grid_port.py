@@ -1,0 +1,172 @@
+"""The port through which commands use a network: one process's own, or a running node's (paper II-A).
+
+Only processing and consensus nodes reach the ledger; everyone else goes through one. `local_grid` is a
+node in this process, `client` speaks to a running one; a command does not know which it has.
+
+Left out: choosing between nodes of several operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from msgspec import Struct
+
+from gridmonitoring.blockchain.genesis import Genesis
+from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
+from gridmonitoring.encoding.bounds import Bytes32, ChainId, Millis, Unsigned
+from gridmonitoring.errors import UserError
+from gridmonitoring.runtime.clock import Clock
+from gridmonitoring.runtime.consensus.application import Receipt
+from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.key_files import read_keys
+from gridmonitoring.runtime.network import Outcome
+from gridmonitoring.runtime.parties import Signer
+from gridmonitoring.runtime.storage.truth import StoredBlock
+
+PAGE = 500
+"""Most rows of one answer."""
+
+
+class ValidatorStatus(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """How a validator stands."""
+
+    name: str
+    """Its name."""
+    height: Unsigned
+    """Consensus block it is at."""
+    halted: str
+    """Why it stopped voting, or empty."""
+
+
+class Status(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """How a network stands."""
+
+    height: Unsigned
+    """Height of the last consensus block."""
+    time: Millis
+    """Its time, ms."""
+    log_size: Unsigned
+    """Transactions in the log."""
+    app_hash: Bytes32
+    """Hash of log and state."""
+    meters: Unsigned
+    """Supply points that were registered."""
+    simulated: bool
+    """Whether replayed readings move the time."""
+    process: Unsigned
+    """Process ID of whoever owns the directory."""
+    validators: tuple[ValidatorStatus, ...]
+    """Every validator, by name."""
+
+
+class Grid(Protocol):
+    """A network at work; every call may raise `StorageError`, `ConsensusError` or `ServiceError`."""
+
+    directory: Directory
+    """Where it is; key files are read from here."""
+    document: bytes
+    """The genesis document."""
+    genesis: Genesis
+    """The same, decoded."""
+    chain_id: ChainId
+    """Chain ID."""
+    clock: Clock
+    """The time to sign with: the machine's, or the network's simulated one."""
+
+    def close(self) -> None:
+        """Give the network up."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    # reading: nothing is shown that is not on disk
+
+    def row(self, table: Table, key: bytes) -> Any:
+        """Return the committed struct of a row, or None."""
+        ...
+
+    def rows(
+        self, table: Table, prefix: bytes = b"", after: bytes = b"", limit: int = PAGE
+    ) -> list[tuple[bytes, Any]]:
+        """Return up to `limit` (at most `PAGE`) rows whose key has a prefix, past a key, in order."""
+        ...
+
+    def transaction(self, index: int) -> bytes:
+        """Return the transaction at a log index; raises `UserError` where the log ends before."""
+        ...
+
+    def find(self, identifier: bytes) -> int | None:
+        """Return the log index of a transaction ID, or None."""
+        ...
+
+    def block(self, height: int) -> StoredBlock | None:
+        """Return a consensus block, or None."""
+        ...
+
+    def note(self) -> bytes:
+        """Return the last signed checkpoint; raises `UserError` before the first block."""
+        ...
+
+    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
+        """Return the proof that the log of `size2` extends that of `size1`; raises `UserError`."""
+        ...
+
+    def status(self) -> Status:
+        """Return how the network stands."""
+        ...
+
+    def details_of(self, mid: bytes, after: int = -1, limit: int = PAGE) -> list[tuple[int, int, bytes]]:
+        """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
+        ...
+
+    # signing
+
+    def signer(self, name: str) -> Signer:
+        """Return the signer of a key file of the directory, numbering on; raises `UserError`."""
+        ...
+
+    # writing: what is returned is on every voting validator's disk
+
+    def submit(self, raws: Sequence[bytes]) -> list[Receipt]:
+        """Have transactions decided; one receipt each."""
+        ...
+
+    def require(self, raw: bytes) -> Receipt:
+        """Have one transaction decided; raises its refusal."""
+        ...
+
+    def deliver(self, wires: Sequence[bytes]) -> list[Outcome]:
+        """Hand sealed reports over; one outcome each."""
+        ...
+
+    def process(self, request: bytes, confirmation: bytes) -> Receipt:
+        """Have a node make the form of a paid request (IV-C); the same request gets the first receipt.
+
+        Raises `Refused`, or `UserError` where the meter is unknown or nothing can be dispatched.
+        """
+        ...
+
+    def link(self, mid: bytes, device: bytes) -> Receipt:
+        """Have a node add the area code and link a device to a supply point (IV-A); raises `Refused`."""
+        ...
+
+    def move_clock(self, now_ms: int) -> int:
+        """Move simulated time forward and return it; raises `UserError` where time is the machine's."""
+        ...
+
+
+def load_signer(grid: Grid, path: Path) -> Signer:
+    """Return the signer of a key file anywhere, numbering on from the ledger; raises `UserError`."""
+    role, party, keys = read_keys(path)
+    if role is None:
+        raise UserError(f"{path} is not the key file of a party")
+    signer = Signer(path.stem, role, keys, grid.chain_id, party)
+    row: PartyRow | None = grid.row(Table.PARTY, party_key(role, party))
+    if row is not None:
+        signer.resume_after(row.nonce)
+    return signer

@@ -1,0 +1,174 @@
+"""A node in this process: what commands and `service` ask of a network, over its files (paper II-A, IV-C).
+
+Adds to `network` what others may read, the steps that need a node's own key (the form of a purchase, the link
+of a meter), and writes that return before they are on disk, for group commit.
+
+Left out: taking turns between threads; one thread calls it at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import islice
+
+from gridmonitoring.blockchain.bodies import Kind, LinkMeter, PurchaseRequest
+from gridmonitoring.blockchain.checkpoint import app_hash
+from gridmonitoring.blockchain.state_rows import PurchaseRow, Table
+from gridmonitoring.encoding.cbor import decode
+from gridmonitoring.errors import Refused, UserError
+from gridmonitoring.keys.signatures import split
+from gridmonitoring.runtime.clock import Clock, SimulatedClock, SystemClock
+from gridmonitoring.runtime.consensus.application import Receipt
+from gridmonitoring.runtime.consensus.embedded import Decision
+from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.grid_port import PAGE, Status, ValidatorStatus
+from gridmonitoring.runtime.network import Network, Outcome, outcomes
+from gridmonitoring.runtime.offices import form_body, make_form
+from gridmonitoring.runtime.parties import Signer
+from gridmonitoring.runtime.signature_checker import VerifierPool
+from gridmonitoring.runtime.storage.truth import StoredBlock
+
+
+class LocalGrid(Network):
+    """The owner of a data directory, as a `grid_port.Grid`."""
+
+    def __init__(
+        self, directory: Directory, clock: Clock | None = None, pool: VerifierPool | None = None
+    ) -> None:
+        """Open a directory and own it; raises `UserError`, `DirectoryBusy` or `StorageError`."""
+        simulated = SimulatedClock(0) if directory.simulated.exists() else None
+        super().__init__(directory, clock or simulated or SystemClock(), pool)
+        if simulated is not None:
+            simulated.move_to(self.application.time)
+        self._simulated = simulated
+        self._last: Future[None] | None = None
+
+    # reading
+
+    def rows(
+        self, table: Table, prefix: bytes = b"", after: bytes = b"", limit: int = PAGE
+    ) -> list[tuple[bytes, object]]:
+        """Return up to `limit` rows of a table past a key, each checked against the state tree."""
+        found = (key for key, _ in self.application.truth.rows_of(table, prefix) if key > after or not after)
+        return [(key, self.row(table, key)) for key in islice(found, min(limit, PAGE))]
+
+    def transaction(self, index: int) -> bytes:
+        """Return the transaction at a log index; raises `UserError` where the log ends before."""
+        if not 0 <= index < self.application.log.log.size:
+            raise UserError(f"the log has {self.application.log.log.size} entries, there is no entry {index}")
+        return self.application.truth.transaction(index)
+
+    def find(self, identifier: bytes) -> int | None:
+        """Return the log index of a transaction ID, or None."""
+        return self.application.log.find(identifier)
+
+    def block(self, height: int) -> StoredBlock | None:
+        """Return a consensus block, or None."""
+        return self.application.truth.block(height)
+
+    def note(self) -> bytes:
+        """Return the last signed checkpoint; raises `UserError` before the first block."""
+        block = self.block(self.application.height)
+        if block is None:
+            raise UserError("this network has decided no block yet")
+        return block.note
+
+    def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
+        """Return the proof that the log of `size2` extends that of `size1`; raises `UserError`."""
+        if not 0 < size1 <= size2 <= self.application.log.log.size:
+            raise UserError(f"the log has {self.application.log.log.size} entries, not {size1} to {size2}")
+        return self.application.log.consistency(size1, size2)
+
+    def status(self) -> Status:
+        """Return how the network stands."""
+        application = self.application
+        validators = (
+            ValidatorStatus(v.name, v.application.height, v.halted or "") for v in self.engine.validators
+        )
+        return Status(
+            application.height,
+            application.time,
+            application.log.log.size,
+            app_hash(application.log.log.root(), application.log.log.size, application.tree.root),
+            sum(1 for _ in application.truth.rows_of(Table.SUPPLY_POINT)),
+            self._simulated is not None,
+            os.getpid(),
+            tuple(validators),
+        )
+
+    def details_of(self, mid: bytes, after: int = -1, limit: int = PAGE) -> list[tuple[int, int, bytes]]:
+        """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
+        store = self.details[self.engine.voting()[0].name]
+        return list(islice((found for found in store.details_of(mid) if found[0] > after), min(limit, PAGE)))
+
+    # a node's office
+
+    def process(self, request: bytes, confirmation: bytes) -> Receipt:
+        """Make the form of a paid request and have it decided; the same request gets the first receipt."""
+        asked = decode(split(request)[0], PurchaseRequest)
+        first: PurchaseRow | None = self.row(Table.PURCHASE, asked.payer + asked.idempotency)
+        now = self.clock.now_ms()
+        body = form_body(self, request, confirmation, asked.mid, asked.amount, now)
+        try:
+            return self.require(make_form(self._node_for(asked.mid), body, now))
+        except Refused as refusal:
+            if refusal.rule != "already_processed" or first is None:
+                raise
+            return Receipt(first.form, first.index, None, ())
+
+    def link(self, mid: bytes, device: bytes) -> Receipt:
+        """Have a node add the area code and link a device to a supply point; raises `Refused`."""
+        body = LinkMeter(mid, self.genesis.area, device)
+        return self.require(self._node_for(mid).transaction(Kind.LINK_METER, body, self.clock.now_ms()))
+
+    def _node_for(self, mid: bytes) -> Signer:
+        """Return one of the nodes that vote, another for another meter, so that work spreads."""
+        voting = self.engine.voting()
+        return self.nodes[voting[int.from_bytes(mid[:4], "big") % len(voting)].node]
+
+    # time
+
+    def move_clock(self, now_ms: int) -> int:
+        """Move simulated time forward and return it; raises `UserError` where time is the machine's."""
+        if self._simulated is None:
+            raise UserError("time is the machine's here; `gridmon init --start` makes a network whose is not")
+        self._simulated.move_to(now_ms)
+        return self._simulated.now_ms()
+
+    # group commit
+
+    def begin_submit(self, raws: Sequence[bytes]) -> tuple[list[Receipt], Future[None]]:
+        """As `submit`, but return with the future that is done when all is on disk."""
+        self.settle()
+        decision = self.engine.decide(raws, self.clock.now_ms())
+        return decision.receipts, self._begun(decision)
+
+    def begin_deliver(self, wires: Sequence[bytes]) -> tuple[list[Outcome], Future[None]]:
+        """As `deliver`, but return with the future that is done when all is on disk."""
+        opened, ahead = self.open(wires)
+        for batch in ahead:
+            batch.wait()
+        self.settle()
+        decision = self.decide_opened(opened)
+        return outcomes(next(iter(opened.values())), decision), self._begun(decision)
+
+    def _begun(self, decision: Decision) -> Future[None]:
+        self._last = decision.durable
+        self.duties.after(decision)
+        return decision.durable
+
+    def settle(self) -> None:
+        """Wait until everything decided is on disk; a failed write was answered where it was begun."""
+        if self._last is not None:
+            self._last.exception()
+
+    def keep_fresh(self) -> None:
+        """Decide an empty block and do what became due meanwhile."""
+        self.duties.after(self.tick())
+
+    def recover(self) -> None:
+        """Take back what an unforeseen error left half decided."""
+        for validator in self.engine.voting():
+            validator.application.abandon()

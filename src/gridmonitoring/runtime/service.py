@@ -1,0 +1,223 @@
+"""`gridmon node`: the owner of a data directory, serving other processes on a Unix socket (paper II-A).
+
+One thread works on the network; asyncio holds the connections. Reports of all connections are decided
+together (`group_commit`), nothing is answered before it is on disk, an empty block a minute keeps block time
+fresh. A bad request is answered and harms nobody else; SIGTERM and SIGINT end it once every write is on disk.
+
+Left out: serving the network; the socket (mode 0600) is for the owner of the directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from gridmonitoring.blockchain.state_rows import Table
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.errors import EncodingError, Malformed
+from gridmonitoring.runtime.group_commit import GroupCommit, foreseen
+from gridmonitoring.runtime.local_grid import LocalGrid
+from gridmonitoring.runtime.sockets import listening_socket
+from gridmonitoring.runtime.wire import (
+    LENGTH,
+    REQUEST_LIMIT,
+    WRITES,
+    Request,
+    decode_request,
+    encode_answer,
+    frame_size,
+    outcome_to_wire,
+    receipt_to_wire,
+    request_number,
+)
+
+EMPTY_BLOCK_S = 60.0
+"""Time between empty blocks, seconds."""
+MAX_CONNECTIONS = 64
+"""Connections at a time; another one is closed at once."""
+MAX_IN_FLIGHT = 16
+"""Requests of one connection under way; the next is read when one is answered."""
+
+LAST_WORDS_S = 2.0
+"""How long a connection may take to read its last answers when the node ends, seconds."""
+
+_LOG = logging.getLogger("gridmonitoring.node")
+
+
+class Service:
+    """A node at work."""
+
+    def __init__(self, grid: LocalGrid) -> None:
+        self._grid = grid
+        self._executor = ThreadPoolExecutor(1, "node")
+        self._writes = GroupCommit(
+            self._executor, {"submit": grid.begin_submit, "deliver": grid.begin_deliver}, grid.recover
+        )
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._stop = asyncio.Event()
+        self._methods: Mapping[str, Callable[..., Any]] = _methods(grid)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until a signal or `stop`; call `ready` once the socket answers."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        path = self._grid.directory.socket
+        await loop.run_in_executor(self._executor, self._grid.keep_fresh)
+        server = await asyncio.start_unix_server(self._connected, sock=listening_socket(path))
+        writer = asyncio.create_task(self._writes.run())
+        keeper = asyncio.create_task(self._keep_fresh())
+        try:
+            ready()
+            await self._stop.wait()
+        finally:
+            server.close()
+            path.unlink(missing_ok=True)
+            keeper.cancel()
+            await self._finish(writer)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._stop.set()
+
+    async def _finish(self, writer: asyncio.Task[None]) -> None:
+        """Answer what was asked so far, then end the connections."""
+        self._writes.close()
+        await asyncio.wait([writer])
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            _, slow = await asyncio.wait(self._connections, timeout=LAST_WORDS_S)
+            for connection in slow:
+                self._connections[connection].transport.abort()
+        self._executor.shutdown(wait=True)
+
+    async def _keep_fresh(self) -> None:
+        """Decide an empty block a minute; a failure is logged, and tried again a minute later."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(EMPTY_BLOCK_S)
+            working = loop.run_in_executor(self._executor, self._grid.keep_fresh)
+            await asyncio.wait([working])
+            error = working.exception()
+            if error is not None:
+                _LOG.error("no empty block: %s", foreseen(error))
+
+    # connections
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= MAX_CONNECTIONS or self._stop.is_set():
+            writer.close()
+            return
+        self._connections[task] = writer
+        try:
+            await self._serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            writer.close()
+        finally:
+            del self._connections[task]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read requests and have each answered in a task of its own, a bounded number at a time."""
+        room = asyncio.Semaphore(MAX_IN_FLIGHT)
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                head = await reader.readexactly(LENGTH)
+                try:
+                    size = frame_size(head, REQUEST_LIMIT)
+                except EncodingError as error:
+                    writer.write(encode_answer(0, error))
+                    await writer.drain()
+                    return
+                content = await reader.readexactly(size)
+                await room.acquire()
+                task = asyncio.create_task(self._answer(content, writer))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                task.add_done_callback(lambda _: room.release())
+        finally:
+            if under_way:
+                await asyncio.wait(under_way)
+            writer.close()
+
+    async def _answer(self, content: bytes, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, whatever it holds."""
+        try:
+            request = decode_request(content)
+        except EncodingError as error:
+            writer.write(encode_answer(request_number(content), error))
+        else:
+            working = asyncio.ensure_future(self._do(request))
+            await asyncio.wait([working])
+            unanswered = working.exception()
+            result = foreseen(unanswered) if unanswered else working.result()
+            writer.write(encode_answer(request.id, result))
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+
+    async def _do(self, request: Request) -> Any:
+        if request.method in WRITES:
+            answers = await self._writes.write(request.method, request.arguments[0])
+            plain = receipt_to_wire if request.method == "submit" else outcome_to_wire
+            return [plain(answer) for answer in answers]
+        work = partial(self._methods[request.method], *request.arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._read, work)
+
+    def _read(self, work: Callable[[], Any]) -> Any:
+        """Do what is no batched write, once everything decided is on disk: nothing else is shown."""
+        self._grid.settle()
+        return work()
+
+
+def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
+    """Return method -> what does it; results are plain values."""
+
+    def rows(table: int, prefix: bytes, after: bytes, limit: int) -> list[list[bytes]]:
+        return [[key, encode(value)] for key, value in grid.rows(_table(table), prefix, after, limit)]
+
+    def block(height: int) -> list[bytes] | None:
+        found = grid.block(height)
+        return None if found is None else [encode(found.header), found.body, found.note]
+
+    return {
+        "process": lambda request, confirmation: receipt_to_wire(grid.process(request, confirmation)),
+        "link": lambda mid, device: receipt_to_wire(grid.link(mid, device)),
+        "row": lambda table, key: grid.application.row_bytes(_table(table), key),
+        "rows": rows,
+        "transaction": grid.transaction,
+        "find": grid.find,
+        "block": block,
+        "note": grid.note,
+        "consistency": grid.consistency,
+        "status": grid.status,
+        "details": grid.details_of,
+        "time": grid.clock.now_ms,
+        "move_clock": grid.move_clock,
+    }
+
+
+def _table(number: int) -> Table:
+    try:
+        return Table(number)
+    except ValueError as error:
+        raise Malformed(f"the state has no table {number}") from error
+
+
+def serve(grid: LocalGrid, ready: Callable[[], None]) -> None:
+    """Serve a directory until a signal; `ready` is called once the socket answers. Closes the grid."""
+
+    async def run() -> None:
+        await Service(grid).run(ready)
+
+    try:
+        asyncio.run(run())
+    finally:
+        grid.close()

@@ -1,0 +1,40 @@
+"""`gridmon node`: own a directory and serve it to other commands (paper II-A)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.local_grid import LocalGrid
+from gridmonitoring.runtime.service import serve
+from gridmonitoring.runtime.signature_checker import VerifierPool
+from gridmonitoring.user_layer.cli.options import DirectoryPath
+from gridmonitoring.user_layer.cli.output import Json, note, write_line
+
+
+def node(directory: DirectoryPath, as_json: Json = False) -> None:
+    """Run the network's nodes until Ctrl-C or SIGTERM; other commands on DIR then go through them.
+
+    With --json the one line on stdout comes when the socket answers.
+
+    Example: gridmon node my-grid
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    pool = VerifierPool()
+    try:
+        grid = LocalGrid(Directory(directory), pool=pool)
+
+        def ready() -> None:
+            status = grid.status()
+            socket = grid.directory.socket
+            note(f"serving {socket} with {len(status.validators)} validators at block {status.height}")
+            if as_json:
+                write_line({"socket": str(socket), "process": status.process, "height": status.height})
+
+        serve(grid, ready)
+    finally:
+        pool.close()
+    note("stopped; everything decided is on disk")
