@@ -60,6 +60,39 @@ class DetailStore:
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
 
+    def trim(self, size: int) -> None:
+        """Forget details at or past a log size: their block was never committed; raises `StorageError`."""
+        try:
+            with self._db:
+                self._db.execute("DELETE FROM detail WHERE position >= ?", (size,))
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+
+    def adopt(self, keys: Iterable[WrappedKey]) -> None:
+        """Store another node's wrapped keys where there are none yet; raises `StorageError`."""
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR IGNORE INTO wrapped VALUES (?, ?, ?, ?, ?)", keys)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+
+    def details_from(self, position: int) -> Iterator[Detail]:
+        """Yield every detail from a log index on, in order of the log."""
+        sql = "SELECT position, mid, time, ciphertext FROM detail WHERE position >= ? ORDER BY position"
+        for found, mid, time, ciphertext in self._query(sql, position):
+            yield found, mid, time, ciphertext
+
+    def channels(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (ID, offer) of every channel, by ID."""
+        for identifier, offer in self._query("SELECT id, offer FROM channel ORDER BY id"):
+            yield identifier, offer
+
+    def wrapped_keys(self) -> Iterator[WrappedKey]:
+        """Yield every wrapped period key, in order of its key."""
+        sql = "SELECT mid, epoch, period, recipient, box FROM wrapped ORDER BY mid, epoch, period, recipient"
+        for mid, epoch, period, recipient, box in self._query(sql):
+            yield mid, epoch, period, recipient, box
+
     def offer(self, channel: bytes) -> bytes | None:
         """Return the offer of a channel, or None."""
         for (offer,) in self._query("SELECT offer FROM channel WHERE id = ?", channel):

@@ -15,7 +15,7 @@ Everything here is checked against signed roots when it is used; nothing in the 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from msgspec import Struct
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Millis, Unsigned
 from gridmonitoring.encoding.cbor import decode, encode, loads
+from gridmonitoring.encoding.hashes import sha256
 from gridmonitoring.errors import EncodingError, StorageError, Tampered
 from gridmonitoring.runtime.storage.database import open_database
 
@@ -44,6 +45,8 @@ BODY_LIMIT = 8 * 1024 * 1024
 """Largest body of a block, bytes."""
 SEGMENT = 65536
 """Transactions per segment of the ID index."""
+KEYS_PER_QUERY = 500
+"""Rows looked up by one query."""
 ID_PREFIX = 8
 """Bytes of a transaction ID that the index sorts by."""
 _ENTRY = ID_PREFIX + 8
@@ -179,14 +182,17 @@ class Truth:
         return int(found[0] or 0) if found else 0
 
     def block(self, height: int) -> StoredBlock | None:
-        """Return a block, or None; raises `Tampered` where its header cannot be read."""
+        """Return a block, or None; raises `Tampered` where it is not what its header says."""
         found = self._row("SELECT header, body, note FROM block WHERE height = ?", height)
         if found is None:
             return None
         try:
-            return StoredBlock(decode(_blob(found[0]), BlockHeader), _blob(found[1]), _blob(found[2]))
+            block = StoredBlock(decode(_blob(found[0]), BlockHeader), _blob(found[1]), _blob(found[2]))
         except (EncodingError, StorageError) as error:
             raise Tampered("block", str(height), f"the header cannot be read: {error}") from error
+        if block.header.height != height or sha256(block.body) != block.header.body:
+            raise Tampered("block", str(height), "height or transactions are not those of its header")
+        return block
 
     def blocks(self, first: int = 1) -> Iterator[StoredBlock]:
         """Yield the blocks from a height on, in order, one in memory at a time."""
@@ -198,16 +204,20 @@ class Truth:
 
     def transaction(self, index: int) -> bytes:
         """Return the transaction at a log index; raises `Tampered` where there is none."""
-        found = self._row(
-            "SELECT first, height FROM start WHERE first <= ? ORDER BY first DESC LIMIT 1", index
-        )
-        block = self.block(int(found[1])) if found else None
-        if block is None or found is None:
+        block = self.block_at(index)
+        if block is None:
             raise Tampered("block", f"with log entry {index}", "is missing")
         transactions = decode_body(block.body)
         if not block.header.first <= index < block.header.first + len(transactions):
-            raise Tampered("start", str(found[0]), f"does not lead to log entry {index}")
+            raise Tampered("start", str(block.header.first), f"does not lead to log entry {index}")
         return transactions[index - block.header.first]
+
+    def block_at(self, index: int) -> StoredBlock | None:
+        """Return the block that should hold the transaction at a log index, or None."""
+        found = self._row(
+            "SELECT first, height FROM start WHERE first <= ? ORDER BY first DESC LIMIT 1", index
+        )
+        return self.block(int(found[1])) if found else None
 
     def tile(self, level: int, number: int) -> bytes | None:
         """Return a complete tile of the log, or None."""
@@ -216,6 +226,16 @@ class Truth:
     def row(self, table: int, key: bytes) -> bytes | None:
         """Return the stored value of a row, unchecked, or None."""
         return self._one("SELECT value FROM row WHERE tbl = ? AND key = ?", table, key)
+
+    def rows_at(self, table: int, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, stored value) of those of a table's rows that exist, unchecked, in few queries."""
+        for first in range(0, len(keys), KEYS_PER_QUERY):
+            some = keys[first : first + KEYS_PER_QUERY]
+            marks = ",".join("?" * len(some))
+            for key, value in self._query(
+                f"SELECT key, value FROM row WHERE tbl = ? AND key IN ({marks})", table, *some
+            ):
+                yield bytes(key), bytes(value)
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield every row of the state, by table and key."""

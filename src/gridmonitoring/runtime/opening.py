@@ -1,0 +1,115 @@
+"""Opening a validator's files: nothing is voted on that does not lead to the last quorum-signed checkpoint.
+
+A crash can leave one validator a block behind another, and details of a block that was never
+committed; both are mended here, by what the others have. A file that is not what was committed keeps its
+validator from voting, and the reason says why.
+
+Left out: repairing such a file (`healing`), and naming all that is wrong with it (`audit`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gridmonitoring.blockchain.checkpoint import decode_note
+from gridmonitoring.blockchain.genesis import Genesis, chain_id
+from gridmonitoring.blockchain.ledger import make_chain
+from gridmonitoring.blockchain.state_rows import Table
+from gridmonitoring.blockchain.state_tree import StateTree, row_key_hash, row_value_hash
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.errors import CheckpointError, EncodingError, MerkleError, StorageError, Tampered
+from gridmonitoring.processing.state_transition import genesis_rows
+from gridmonitoring.runtime.consensus.application import Application
+from gridmonitoring.runtime.signature_checker import SignatureChecker, VerifierPool
+from gridmonitoring.runtime.storage.details import DetailStore
+from gridmonitoring.runtime.storage.truth import Truth
+
+TRUTH = "truth.db"
+"""Name of a validator's file of the truth, in its folder."""
+DETAILS = "details.db"
+"""Name of its detail store."""
+
+
+def open_application(
+    folder: Path, document: bytes, genesis: Genesis, pool: VerifierPool | None = None
+) -> Application:
+    """Open a validator's truth and require that it is what a quorum signed last; raises `StorageError`."""
+    path = folder / TRUTH
+    if not path.is_file():
+        raise StorageError(f"{TRUTH} is missing")
+    truth = Truth(path)
+    try:
+        if truth.genesis() != document:
+            raise Tampered("meta", "genesis", "is not the genesis document of this chain")
+        chain = make_chain(chain_id(document), genesis)
+        application = Application(truth, chain, genesis, SignatureChecker(pool))
+        require_head(application)
+    except (EncodingError, MerkleError, CheckpointError) as error:
+        truth.close()
+        raise StorageError(f"{TRUTH}: {error}") from error
+    except StorageError:
+        truth.close()
+        raise
+    return application
+
+
+def require_head(application: Application) -> None:
+    """Require state and log to be those that a quorum signed last; raises `StorageError`.
+
+    1 the note is signed by the set of its height; 2 it is of the last block; 3 of this log; 4 of this
+    state; 5 the sets along the handovers end in the state's.
+
+    Raises a `CheckpointError` or `StorageError`.
+    """
+    height, log = application.height, application.log.log
+    if not height:
+        _require_founding(application)
+        return
+    # 1
+    block = application.truth.block(height)
+    if block is None:
+        raise Tampered("block", str(height), "is missing")
+    application.history.require_quorum(height, block.note)
+    signed = decode_note(block.note).checkpoint
+    # 2
+    place = (signed.origin, signed.height, signed.time_ms, signed.block_hash)
+    if place != (application.genesis.origin(), height, block.header.time, application.last_hash):
+        raise Tampered("block", str(height), "its note is of another block")
+    # 3
+    if (signed.size, signed.log_root) != (log.size, log.root()):
+        raise Tampered("block", str(height), "transactions or tiles are not those that a quorum signed")
+    # 4
+    if signed.state_root != application.tree.root:
+        raise Tampered("row", "", f"rows are not those that a quorum signed at block {height}")
+    # 5
+    if application.read((Table.VALIDATORS, b"")) != application.history.latest():
+        raise Tampered("handover", "", "changes of the validator set are missing")
+
+
+def _require_founding(application: Application) -> None:
+    genesis = application.genesis
+    rows = (
+        (row_key_hash(table, key), row_value_hash(encode(value)))
+        for table, key, value in genesis_rows(genesis)
+    )
+    if application.tree.root != StateTree(genesis.parameters.bucket_bits, rows).root:
+        raise Tampered("row", "", "rows are not those of genesis")
+    if application.log.log.size:
+        raise Tampered("tile", "", "there is a log but no block")
+
+
+def open_details(folder: Path, size: int) -> DetailStore:
+    """Open a validator's detail store, without details of blocks that a crash kept from being committed.
+
+    `size` is the log's. Raises `StorageError`.
+    """
+    path = folder / DETAILS
+    if size and not path.is_file():
+        raise StorageError(f"{DETAILS} is missing")
+    details = DetailStore(path)
+    try:
+        details.trim(size)
+    except StorageError:
+        details.close()
+        raise
+    return details
