@@ -85,7 +85,7 @@ class LocalGrid(Network):
         """Return how the network stands."""
         application = self.application
         validators = (
-            ValidatorStatus(v.name, v.application.height, v.halted or "") for v in self.engine.validators
+            ValidatorStatus(v.name, v.height, v.halted or "") for v in self.engine.validators
         )
         return Status(
             application.height,

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
-from gridmonitoring.blockchain.ledger import make_chain
 from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
@@ -29,10 +28,10 @@ from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.ingest import Ingest, Opened
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.memory import settle_memory
+from gridmonitoring.runtime.opening import level, open_application, open_details
 from gridmonitoring.runtime.parties import Signer
-from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, VerifierPool
+from gridmonitoring.runtime.signature_checker import Ahead, VerifierPool
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
-from gridmonitoring.runtime.storage.truth import Truth
 
 Outcome = int | GridMonitoringError | None
 """Log index of an accepted transaction, why it was refused, or None for a channel offer that was taken."""
@@ -44,47 +43,81 @@ class Network:
     def __init__(
         self, directory: Directory, clock: Clock | None = None, pool: VerifierPool | None = None
     ) -> None:
-        """Open a directory and own it; raises `UserError`, `DirectoryBusy` or `StorageError`."""
+        """Open a directory and own it; raises `UserError`, `DirectoryBusy` or `StorageError`.
+
+        A validator whose files are not what was committed starts halted, with the reason; the others go on.
+        """
         directory.require()
         directory.acquire()
         self.directory = directory
         self.clock: Clock = clock or SystemClock()
-        self.document = directory.genesis.read_bytes()
-        self.genesis: Genesis = decode_genesis(self.document)
-        self.chain_id = chain_id_of(self.document)
         self._pool = pool
-        _, _, contract = read_keys(directory.key_file("contract"))
         self.details: dict[str, DetailStore] = {}
         self.ingests: dict[str, Ingest] = {}
-        validators = [
-            self._open_validator(v.name, v.node, contract.hpke_secret) for v in self.genesis.validators
-        ]
-        self.engine = EmbeddedEngine(validators)
-        self.nodes = {v.node: self.signer(v.name) for v in validators}
+        self.engine = EmbeddedEngine([])
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self.document = self.directory.genesis.read_bytes()
+        self.genesis: Genesis = decode_genesis(self.document)
+        self.chain_id = chain_id_of(self.document)
+        _, _, contract = read_keys(self.directory.key_file("contract"))
+        self._contract_secret = contract.hpke_secret
+        self.engine = EmbeddedEngine([self._validator(v.name, v.node) for v in self.genesis.validators])
+        for validator in self.engine.validators:
+            self.bring_up(validator)
+        level(self.engine.validators, self.details)
+        if not self.engine.voting():
+            reasons = "; ".join(f"{v.name}: {v.halted}" for v in self.engine.validators)
+            raise StorageError(f"no validator's files can be used ({reasons})")
+        self.nodes = {v.node: self.signer(v.name) for v in self.engine.validators}
         """Party ID -> signer of each node that this operator runs."""
         self.duties = Duties(self)
         settle_memory()
 
-    def _open_validator(self, name: str, node: bytes, contract_secret: bytes) -> EmbeddedValidator:
-        folder = self.directory.node(name)
-        truth = Truth(folder / "truth.db")
-        if truth.genesis() != self.document:
-            raise StorageError(f"{name}: the file is of another chain than {self.directory.genesis.name}")
-        application = Application(
-            truth, make_chain(self.chain_id, self.genesis), self.genesis, SignatureChecker(self._pool)
-        )
-        self.details[name] = DetailStore(folder / "details.db")
-        self.ingests[name] = Ingest(application, self.details[name], contract_secret)
+    def _validator(self, name: str, node: bytes) -> EmbeddedValidator:
         _, _, votes = read_keys(self.directory.key_file(f"{name}.validator"))
-        return EmbeddedValidator(application, name, node, votes.seed)
+        return EmbeddedValidator(None, name, node, votes.seed, "not open yet")
+
+    def bring_up(self, validator: EmbeddedValidator) -> None:
+        """Open a validator's files; where they are not what was committed it stays halted and says why."""
+        folder = self.directory.node(validator.name)
+        try:
+            application = open_application(folder, self.document, self.genesis, self._pool)
+        except StorageError as error:
+            validator.take_down(str(error))
+            return
+        try:
+            self.details[validator.name] = open_details(folder, application.log.log.size)
+        except StorageError as error:
+            application.truth.close()
+            validator.take_down(str(error))
+            return
+        self.ingests[validator.name] = Ingest(
+            application, self.details[validator.name], self._contract_secret
+        )
+        validator.resume(application)
+
+    def take_down(self, validator: EmbeddedValidator, reason: str) -> None:
+        """Have a validator stop voting and close its files, so that they can be replaced."""
+        self.engine.drain()
+        validator.take_down(reason)
+        self.ingests.pop(validator.name, None)
+        if details := self.details.pop(validator.name, None):
+            details.close()
 
     def close(self) -> None:
         """Finish writes under way, close every file and give the directory up."""
         self.engine.close()
         for validator in self.engine.validators:
-            validator.application.truth.close()
+            validator.take_down("the network is closed")
         for details in self.details.values():
             details.close()
+        self.details.clear()
         self.directory.release()
 
     def __enter__(self) -> Self:
@@ -97,12 +130,20 @@ class Network:
 
     @property
     def application(self) -> Application:
-        """The application of the first validator that is voting."""
-        return self.engine.voting()[0].application
+        """The application of the first validator that is voting; raises `ConsensusError` where none is."""
+        return self.engine.first().application
 
     def row(self, table: Table, key: bytes) -> Any:
-        """Return the committed struct of a row, or None."""
-        return self.application.read((table, key))
+        """Return the committed struct of a row, or None; raises `ConsensusError` where no validator votes.
+
+        A validator that finds another row in its file stops voting, and the next one is asked.
+        """
+        while True:
+            validator = self.engine.first()
+            try:
+                return validator.application.read((table, key))
+            except StorageError as error:
+                validator.halt(error)
 
     def signer(self, name: str) -> Signer:
         """Return the signer of a key file of this directory, numbering on from the ledger."""
@@ -110,9 +151,7 @@ class Network:
         if role is None:
             raise UserError(f"{name} is not the key file of a party")
         signer = Signer(name, role, keys, self.chain_id, party)
-        row: PartyRow | None = self.engine.validators[0].application.read(
-            (Table.PARTY, party_key(role, party))
-        )
+        row: PartyRow | None = self.row(Table.PARTY, party_key(role, party))
         if row is not None:
             signer.resume_after(row.nonce)
         return signer
@@ -143,15 +182,20 @@ class Network:
         decision = self.decide_opened(opened)
         decision.durable.result()
         self.duties.after(decision)
-        return outcomes(opened[self.engine.voting()[0].name], decision)
+        return outcomes(opened[decision.proposer], decision)
 
     def open(self, wires: Sequence[bytes]) -> tuple[dict[str, Opened], list[Ahead]]:
         """Open sealed reports at every voting node and start checking their signatures."""
         opened: dict[str, Opened] = {}
         ahead: list[Ahead] = []
         for validator in self.engine.voting():
-            opened[validator.name] = self.ingests[validator.name].open(wires)
-            ahead.append(validator.application.check_ahead(opened[validator.name].transactions))
+            try:
+                one = self.ingests[validator.name].open(wires)
+                ahead.append(validator.application.check_ahead(one.transactions))
+            except StorageError as error:
+                validator.halt(error)
+                continue
+            opened[validator.name] = one
         return opened, ahead
 
     def decide_opened(self, opened: Mapping[str, Opened]) -> Decision:
@@ -161,11 +205,15 @@ class Network:
         return self.engine.decide_decoded(decoded, self.clock.now_ms(), beside)
 
     def _write_details(self, opened: Mapping[str, Opened], name: str, receipts: Sequence[Receipt]) -> None:
-        one = opened[name]
+        one = opened.get(name)
+        if one is None:
+            return
+        accepted = {receipt.id: receipt.index for receipt in receipts if receipt.error is None}
         details: list[Detail] = []
-        for transaction, detail, receipt in zip(one.transactions, one.details, receipts, strict=True):
-            if receipt.error is None and isinstance(transaction, Transaction):
-                details.append((receipt.index, transaction.payload.signer, transaction.payload.time, detail))
+        for transaction, detail in zip(one.transactions, one.details, strict=True):
+            if isinstance(transaction, Transaction) and transaction.id in accepted:
+                payload = transaction.payload
+                details.append((accepted[transaction.id], payload.signer, payload.time, detail))
         self.details[name].write(details, one.offers)
 
     def tick(self) -> Decision:

@@ -9,6 +9,7 @@ Left out: repairing such a file (`healing`), and naming all that is wrong with i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gridmonitoring.blockchain.checkpoint import decode_note
@@ -20,6 +21,9 @@ from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import CheckpointError, EncodingError, MerkleError, StorageError, Tampered
 from gridmonitoring.processing.state_transition import genesis_rows
 from gridmonitoring.runtime.consensus.application import Application
+from gridmonitoring.runtime.consensus.following import follow
+from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
+from gridmonitoring.runtime.detail_check import share_details
 from gridmonitoring.runtime.signature_checker import SignatureChecker, VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.storage.truth import Truth
@@ -113,3 +117,21 @@ def open_details(folder: Path, size: int) -> DetailStore:
         details.close()
         raise
     return details
+
+
+def level(validators: Sequence[EmbeddedValidator], details: Mapping[str, DetailStore]) -> None:
+    """Bring validators that a crash or a halt left behind up to the one that is furthest."""
+    open_ones = [validator for validator in validators if validator.halted is None]
+    if not open_ones:
+        return
+    ahead = max(open_ones, key=lambda validator: validator.height)
+    for validator in open_ones:
+        size = validator.application.log.log.size
+        if validator.height == ahead.height:
+            continue
+        others = [details[other.name] for other in open_ones if other.height == ahead.height]
+        try:
+            follow(validator.application, ahead.application.truth)
+            share_details(validator.application.truth, details[validator.name], others, size)
+        except StorageError as error:
+            validator.halt(f"is behind and cannot follow: {error}")

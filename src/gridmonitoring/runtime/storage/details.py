@@ -79,19 +79,16 @@ class DetailStore:
     def details_from(self, position: int) -> Iterator[Detail]:
         """Yield every detail from a log index on, in order of the log."""
         sql = "SELECT position, mid, time, ciphertext FROM detail WHERE position >= ? ORDER BY position"
-        for found, mid, time, ciphertext in self._query(sql, position):
-            yield found, mid, time, ciphertext
+        yield from self._query(sql, position)
 
     def channels(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield (ID, offer) of every channel, by ID."""
-        for identifier, offer in self._query("SELECT id, offer FROM channel ORDER BY id"):
-            yield identifier, offer
+        yield from self._query("SELECT id, offer FROM channel ORDER BY id")
 
     def wrapped_keys(self) -> Iterator[WrappedKey]:
         """Yield every wrapped period key, in order of its key."""
         sql = "SELECT mid, epoch, period, recipient, box FROM wrapped ORDER BY mid, epoch, period, recipient"
-        for mid, epoch, period, recipient, box in self._query(sql):
-            yield mid, epoch, period, recipient, box
+        yield from self._query(sql)
 
     def offer(self, channel: bytes) -> bytes | None:
         """Return the offer of a channel, or None."""
