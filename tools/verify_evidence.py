@@ -846,7 +846,9 @@ def _check_bill(
     _need(digest == tariff_hash, "it is by another tariff than the one agreed and in force")
     energy = _energy(tariff, {code: now - before for code, before, now in counted}, statement[18])
     _need([line[:2] for line in lines] == [[number, wh] for number, wh, _ in energy], "it has other energy")
-    (days_before, month_before), (days, month) = (_days(tariff[11][2], time) for time in (since, until))
+    (days_before, month_before), (days, month) = (
+        billing_days(tariff[11][2], time) for time in (since, until)
+    )
     _need(standing == (days - days_before) * tariff[9], "it has another standing charge")
     _need(subscription == (month - month_before) * terms[1], "it has another subscription")
     net = [Fraction(wh * price, 1000) for _, wh, price in energy]
@@ -854,6 +856,7 @@ def _check_bill(
     carried = charge + Fraction(statement[20], 10**9) - due
     _need(0 <= carried < 1, "it charges another amount than energy, time charges and tax come to")
     first = statement[19] == charge and statement[18] == sum(wh for _, wh, _ in energy)
+    _need(first or statement[17] <= since, "it begins a period with another sum")
     _need(carried == 0 or not first, "it carries a remainder into a period's first charge")
     for number, line in enumerate(lines):
         steps = [(carried + sum(net[:count])) // 1 for count in (number, number + 1)]
@@ -882,7 +885,7 @@ def _energy(tariff: list[Any], used: dict[bytes, int], period: int) -> list[tupl
     return [line for line in found if line[1]]
 
 
-def _days(transitions: list[list[int]], time: int) -> tuple[int, int]:
+def billing_days(transitions: list[list[int]], time: int) -> tuple[int, int]:
     """Return how many billing days have begun by a time, and the month of the last as 12 * year + month."""
     day, begun = transitions[0][1] * 60_000 // DAY_MS, 0
     for number, (start, minutes) in enumerate(transitions):

@@ -278,11 +278,10 @@ def _check_money(statement: BillStatement, priced: list[Charged], time_money: in
     due = sum(exact) * TAX_WHOLE + time_money * EXACT + (sum(exact) + time_money * 1000) * tax_ppm
     running = statement.charge * EXACT + statement.carry - due
     _require(0 <= running < EXACT, "charges another amount than energy, time charges and tax come to")
-    first = (statement.period_energy, statement.period_charge) == (
-        sum(e for _, e, _ in priced),
-        statement.charge,
-    )
-    _require(not first or running == 0, "carries a remainder into a period's first charge")
+    whole = (sum(energy for _, energy, _ in priced), statement.charge)
+    first = (statement.period_energy, statement.period_charge) == whole
+    _require(first or statement.period_start_ms <= statement.from_ms, "begins a period with another sum")
+    _require(running == 0 or not first, "carries a remainder into a period's first charge")
     paid = 0
     for (_, _, money), part in zip(statement.lines, exact, strict=True):
         running += part * TAX_WHOLE

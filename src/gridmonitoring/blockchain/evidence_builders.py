@@ -215,6 +215,8 @@ def _value(source: EvidenceSource, table: Table, key: bytes) -> bytes:
 
 
 def _payload(source: EvidenceSource, index: int) -> Payload[object]:
+    size = decode_note(source.note()).checkpoint.size
+    require(0 <= index < size, f"the log has no entry {index}")
     return decode_payload(split(source.transaction(index))[0])
 
 
