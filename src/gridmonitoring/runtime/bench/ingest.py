@@ -36,7 +36,7 @@ from gridmonitoring.runtime.founding import found
 from gridmonitoring.runtime.network import Network, outcomes
 from gridmonitoring.runtime.signature_checker import VerifierPool
 
-BATCH = 2048
+BATCH = 4096
 """Wire messages taken at a time."""
 IN_FLIGHT = 2
 """Blocks that may be on their way to disk."""

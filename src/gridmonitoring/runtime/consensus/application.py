@@ -19,7 +19,15 @@ from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Chain, Ledger
 from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.blockchain.state import RowKey, View
-from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, Table, device_key, party_key
+from gridmonitoring.blockchain.state_rows import (
+    DeviceRow,
+    MeterRow,
+    PartyRow,
+    Table,
+    device_key,
+    height_key,
+    party_key,
+)
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
 from gridmonitoring.encoding.bounds import Role
@@ -139,6 +147,25 @@ class Application:
             raise Tampered(row_name(table), key.hex(), "the stored row is not what was committed")
         return decode_row(table, stored)
 
+    def _prefetch(self, table: Table, keys: Sequence[bytes]) -> None:
+        """Read rows that are not in memory, many at a time: one by one, each waits for other threads."""
+        missing = [key for key in keys if (table, key) not in self._cache and (table, key) not in self._unsaved]
+        for key, stored in self.truth.rows_at(table, missing):
+            if self.tree.value_hash(row_key_hash(table, key)) == sha256_of(stored):  # else `read` names it
+                self._cache[table, key] = decode_row(table, stored)
+
+    def _prefetch_meters(self, mids: Sequence[bytes]) -> None:
+        """Read what reports of these meters will need."""
+        cold = [mid for mid in dict.fromkeys(mids) if (Table.METER, mid) not in self._cache]
+        if not cold:
+            return
+        for table in (Table.METER, Table.ACCOUNT, Table.AGREEMENT):
+            self._prefetch(table, cold)
+        known = [(mid, self.read((Table.METER, mid))) for mid in cold]
+        meters: list[tuple[bytes, MeterRow]] = [(mid, meter) for mid, meter in known if meter is not None]
+        self._prefetch(Table.DEVICE, [device_key(mid, meter.epoch) for mid, meter in meters])
+        self._prefetch(Table.LOT, [height_key(mid, meter.height) for mid, meter in meters])
+
     def row_bytes(self, table: int, key: bytes) -> bytes | None:
         """Return the encoded value of a committed row."""
         value = self.read((Table(table), key))
@@ -159,10 +186,10 @@ class Application:
 
     def check_ahead(self, transactions: Sequence[Transaction | EncodingError]) -> Ahead:
         """Start checking the envelopes' signatures of a batch under the keys now in force."""
+        known = [transaction for transaction in transactions if not isinstance(transaction, EncodingError)]
+        self._prefetch_meters([t.payload.signer for t in known if t.payload.role == Role.METER])
         batch: list[Unchecked] = []
-        for transaction in transactions:
-            if isinstance(transaction, EncodingError):
-                continue
+        for transaction in known:
             key = self._key_of(transaction)
             if key:
                 batch.append((key, transaction.signed, transaction.signature))
