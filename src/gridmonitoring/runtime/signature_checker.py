@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from gridmonitoring.blockchain.state import ReadRow
+from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, Table, device_key, party_key
+from gridmonitoring.blockchain.transactions import Transaction
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import BadSignature
 from gridmonitoring.keys.signatures import signature_digest, verify_signature
 
@@ -123,3 +127,16 @@ class Ahead:
             except BrokenProcessPool:
                 continue
         self._tasks = []
+
+
+def signing_key(read: ReadRow, transaction: Transaction) -> bytes:
+    """Return the key that should have signed a transaction by the rows of `read`, empty for none."""
+    payload = transaction.payload
+    if payload.role == Role.METER:
+        meter: MeterRow | None = read((Table.METER, payload.signer))
+        if meter is None:
+            return b""
+        device: DeviceRow | None = read((Table.DEVICE, device_key(payload.signer, meter.epoch)))
+        return device.sign_key if device else b""
+    party: PartyRow | None = read((Table.PARTY, party_key(payload.role, payload.signer)))
+    return party.sign_key if party else b""

@@ -20,13 +20,10 @@ from gridmonitoring.blockchain.ledger import Chain, Ledger
 from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.blockchain.state import RowKey, View
 from gridmonitoring.blockchain.state_rows import (
-    DeviceRow,
     MeterRow,
-    PartyRow,
     Table,
     device_key,
     height_key,
-    party_key,
 )
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
@@ -39,7 +36,7 @@ from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.processing.state_transition import apply_transaction
 from gridmonitoring.runtime.consensus.log_store import LogStore
 from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
-from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
+from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked, signing_key
 from gridmonitoring.runtime.storage.truth import (
     BlockHeader,
     Commit,
@@ -149,7 +146,9 @@ class Application:
 
     def _prefetch(self, table: Table, keys: Sequence[bytes]) -> None:
         """Read rows that are not in memory, many at a time: one by one, each waits for other threads."""
-        missing = [key for key in keys if (table, key) not in self._cache and (table, key) not in self._unsaved]
+        missing = [
+            key for key in keys if (table, key) not in self._cache and (table, key) not in self._unsaved
+        ]
         for key, stored in self.truth.rows_at(table, missing):
             if self.tree.value_hash(row_key_hash(table, key)) == sha256_of(stored):  # else `read` names it
                 self._cache[table, key] = decode_row(table, stored)
@@ -190,21 +189,10 @@ class Application:
         self._prefetch_meters([t.payload.signer for t in known if t.payload.role == Role.METER])
         batch: list[Unchecked] = []
         for transaction in known:
-            key = self._key_of(transaction)
+            key = signing_key(self.read, transaction)
             if key:
                 batch.append((key, transaction.signed, transaction.signature))
         return self.checker.begin(batch)
-
-    def _key_of(self, transaction: Transaction) -> bytes:
-        payload = transaction.payload
-        if payload.role == Role.METER:
-            meter: MeterRow | None = self.read((Table.METER, payload.signer))
-            if meter is None:
-                return b""
-            device: DeviceRow | None = self.read((Table.DEVICE, device_key(payload.signer, meter.epoch)))
-            return device.sign_key if device else b""
-        party: PartyRow | None = self.read((Table.PARTY, party_key(payload.role, payload.signer)))
-        return party.sign_key if party else b""
 
     # consensus
 
