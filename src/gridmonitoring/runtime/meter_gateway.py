@@ -1,0 +1,65 @@
+"""The grid's end of a meter's line: reports in, proven commands and statements out (paper IV-D, V-A).
+
+A command is a row of the state; what makes a meter obey is its proof up to a quorum, not the node
+that delivers it. Statements are delivered once each per gateway; a meter that missed one gets the
+next, which says all that the account is.
+
+Left out: the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
+from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, Table, device_key
+from gridmonitoring.energy_center.credit import Account
+from gridmonitoring.runtime.evidence_source import ApplicationEvidence
+from gridmonitoring.runtime.meter_port import seal_command
+from gridmonitoring.runtime.network import Network, Outcome
+from gridmonitoring.runtime.storage.details import WrappedKey
+
+
+class MeterGateway:
+    """Serves meters of one network; a `GridPort`."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._stated: dict[bytes, int] = {}
+
+    def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
+        """Take channel offers and sealed reports; one outcome each, of what is durable."""
+        return self._network.deliver(wires)
+
+    def commands(self, mid: bytes) -> Sequence[bytes]:
+        """Return sealed commands that the meter has not acknowledged, and its last statement if new."""
+        network = self._network
+        meter: MeterRow | None = network.row(Table.METER, mid)
+        device: DeviceRow | None = None
+        if meter is not None:
+            device = network.row(Table.DEVICE, device_key(mid, meter.epoch))
+        if meter is None or device is None:
+            return []
+        account: Account | None = network.row(Table.ACCOUNT, mid)
+        stated = account is not None and account.statement.number > self._stated.get(mid, 0)
+        if meter.carried_out == meter.commands and not stated:
+            return []
+        source = ApplicationEvidence(network.application, network.document)
+        bundles = [
+            (EvidenceKind.COMMAND, number, build_command(source, mid, number))
+            for number in range(meter.carried_out + 1, meter.commands + 1)
+        ]
+        if account is not None and stated:
+            number = account.statement.number
+            bundles.append((EvidenceKind.STATEMENT, number, build_statement(source, mid)))
+            self._stated[mid] = number
+        return [
+            seal_command(network.chain_id, mid, meter.epoch, int(kind), number, device.hpke_key, bundle)
+            for kind, number, bundle in bundles
+        ]
+
+    def wrap(self, keys: Sequence[WrappedKey]) -> None:
+        """Keep period keys wrapped for their readers, at every node, durably."""
+        for details in self._network.details.values():
+            details.wrap(keys)
