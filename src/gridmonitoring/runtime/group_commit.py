@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -43,7 +43,7 @@ class Waiting(Struct):
 class GroupCommit:
     """Collects writes and has them decided on the node's thread, batch by batch."""
 
-    def __init__(self, executor: Executor, begins: dict[str, Begin], recover: Callable[[], None]) -> None:
+    def __init__(self, executor: Executor, begins: Mapping[str, Begin], recover: Callable[[], None]) -> None:
         self._executor = executor
         self._begins = begins
         self._recover = recover

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ from typing import Any
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import EncodingError, Malformed
+from gridmonitoring.runtime.grid_port import Status
 from gridmonitoring.runtime.group_commit import GroupCommit, foreseen
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.sockets import listening_socket
@@ -63,21 +65,17 @@ class Service:
         self._stop = asyncio.Event()
         self._methods: Mapping[str, Callable[..., Any]] = _methods(grid)
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until a signal or `stop`; call `ready` once the socket answers."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+    async def run(self, ready: Callable[[Status], None]) -> None:
+        """Serve until `stop`; call `ready` with how the network stands once the socket answers."""
         path = self._grid.directory.socket
-        await loop.run_in_executor(self._executor, self._grid.keep_fresh)
-        server = await asyncio.start_unix_server(self._connected, sock=listening_socket(path))
+        status = await asyncio.get_running_loop().run_in_executor(self._executor, self._begin)
         writer = asyncio.create_task(self._writes.run())
         keeper = asyncio.create_task(self._keep_fresh())
         try:
-            ready()
-            await self._stop.wait()
+            with listening_socket(path) as listener:
+                ready(status)
+                await self._accept(listener)
         finally:
-            server.close()
             path.unlink(missing_ok=True)
             keeper.cancel()
             await self._finish(writer)
@@ -86,16 +84,22 @@ class Service:
         """Stop serving."""
         self._stop.set()
 
+    def _begin(self) -> Status:
+        self._grid.keep_fresh()
+        return self._grid.status()
+
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Answer what was asked so far, then end the connections."""
         self._writes.close()
         await asyncio.wait([writer])
-        for connection in self._connections:
+        connections = dict(self._connections)
+        for connection, stream in connections.items():
             connection.cancel()
-        if self._connections:
-            _, slow = await asyncio.wait(self._connections, timeout=LAST_WORDS_S)
+            stream.close()
+        if connections:
+            _, slow = await asyncio.wait(connections, timeout=LAST_WORDS_S)
             for connection in slow:
-                self._connections[connection].transport.abort()
+                connections[connection].transport.abort()
         self._executor.shutdown(wait=True)
 
     async def _keep_fresh(self) -> None:
@@ -111,18 +115,33 @@ class Service:
 
     # connections
 
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take connections until `stop`; none that was accepted is forgotten."""
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.create_task(self._stop.wait())
+        while not self._stop.is_set():
+            accepting = asyncio.ensure_future(loop.sock_accept(listener))
+            await asyncio.wait([accepting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not accepting.done():
+                accepting.cancel()
+                return
+            error = accepting.exception()
+            if error is not None:
+                _LOG.error("cannot take a connection: %s", error)
+                await asyncio.sleep(1.0)
+                continue
+            connection, _ = accepting.result()
+            if len(self._connections) >= MAX_CONNECTIONS:
+                connection.close()
+                continue
+            reader, writer = await asyncio.open_connection(sock=connection)
+            task = asyncio.create_task(self._connected(reader, writer))
+            self._connections[task] = writer
+            task.add_done_callback(self._connections.pop)
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._connections) >= MAX_CONNECTIONS or self._stop.is_set():
-            writer.close()
-            return
-        self._connections[task] = writer
-        try:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             await self._serve(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            writer.close()
-        finally:
-            del self._connections[task]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read requests and have each answered in a task of its own, a bounded number at a time."""
@@ -147,6 +166,8 @@ class Service:
             if under_way:
                 await asyncio.wait(under_way)
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _answer(self, content: bytes, writer: asyncio.StreamWriter) -> None:
         """Answer one request, whatever it holds."""
@@ -211,11 +232,14 @@ def _table(number: int) -> Table:
         raise Malformed(f"the state has no table {number}") from error
 
 
-def serve(grid: LocalGrid, ready: Callable[[], None]) -> None:
-    """Serve a directory until a signal; `ready` is called once the socket answers. Closes the grid."""
+def serve(grid: LocalGrid, ready: Callable[[Status], None]) -> None:
+    """Serve a directory until SIGTERM or SIGINT, as `Service.run` does; closes the grid."""
 
     async def run() -> None:
-        await Service(grid).run(ready)
+        service = Service(grid)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, service.stop)
+        await service.run(ready)
 
     try:
         asyncio.run(run())

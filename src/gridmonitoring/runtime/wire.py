@@ -152,9 +152,7 @@ def error_to_wire(error: GridMonitoringError) -> list[Any]:
 
 def error_from_wire(value: Any) -> GridMonitoringError:
     """Return the error with its class, message and fields; raises `Malformed`."""
-    name, message, fields = convert(
-        value, tuple[str, str, tuple[tuple[_Name, int | str | bytes | None], ...]]
-    )
+    name, message, fields = convert(value, tuple[str, str, tuple[_Field, ...]])
     if not all(isinstance(content, int | str | bytes | None) for _, content in fields):
         raise Malformed("the node answered with an error whose fields are not plain")
     if name not in _CLASSES:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import gridmonitoring
+from gridmonitoring.user_layer.cli.bench import app as bench_app
 from gridmonitoring.user_layer.cli.init import init
 from gridmonitoring.user_layer.cli.install import install
 from gridmonitoring.user_layer.cli.node import node
@@ -30,6 +31,7 @@ app = typer.Typer(
 for command in (init, register, install, pay, node):
     app.command()(command)
 app.add_typer(show_app, name="show")
+app.add_typer(bench_app, name="bench")
 
 
 @app.callback(invoke_without_command=True)

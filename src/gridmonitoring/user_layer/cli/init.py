@@ -71,7 +71,7 @@ def init(
     with LocalGrid(place) as grid:
         utility = grid.signer(grid_office(grid, Role.UTILITY))
         center = grid.signer(grid_office(grid, Role.ENERGY_CENTER))
-        tariffs = standard_tariffs(utility.id, currency, *money, now, calendar)
+        tariffs = standard_tariffs(utility.id, currency, *money, max(now - DAY_MS, 0), calendar)
         for tariff in tariffs:
             grid.require(publish(utility, tariff, now))
         grid.require(offer_capacity(center, now, now + CAPACITY_DAYS * DAY_MS, energy, now))

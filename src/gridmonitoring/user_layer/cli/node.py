@@ -6,6 +6,7 @@ import logging
 import sys
 
 from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.grid_port import Status
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.service import serve
 from gridmonitoring.runtime.signature_checker import VerifierPool
@@ -27,8 +28,7 @@ def node(directory: DirectoryPath, as_json: Json = False) -> None:
     try:
         grid = LocalGrid(Directory(directory), pool=pool)
 
-        def ready() -> None:
-            status = grid.status()
+        def ready(status: Status) -> None:
             socket = grid.directory.socket
             note(f"serving {socket} with {len(status.validators)} validators at block {status.height}")
             if as_json:
