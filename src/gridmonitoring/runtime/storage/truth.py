@@ -45,11 +45,10 @@ BODY_LIMIT = 8 * 1024 * 1024
 """Largest body of a block, bytes."""
 SEGMENT = 65536
 """Transactions per segment of the ID index."""
-KEYS_PER_QUERY = 500
-"""Rows looked up by one query."""
 ID_PREFIX = 8
 """Bytes of a transaction ID that the index sorts by."""
 _ENTRY = ID_PREFIX + 8
+_BLOBS = apsw.mapping_carray["SQLITE_CARRAY_BLOB"]
 
 
 class BlockHeader(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="consensus-block/1"):
@@ -228,13 +227,11 @@ class Truth:
         return self._one("SELECT value FROM row WHERE tbl = ? AND key = ?", table, key)
 
     def rows_at(self, table: int, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, stored value) of those of a table's rows that exist, unchecked, in few queries."""
-        for first in range(0, len(keys), KEYS_PER_QUERY):
-            some = keys[first : first + KEYS_PER_QUERY]
-            marks = ",".join("?" * len(some))
-            for key, value in self._query(
-                f"SELECT key, value FROM row WHERE tbl = ? AND key IN ({marks})", table, *some
-            ):
+        """Yield (key, stored value) of those of a table's rows that exist, unchecked, in one query."""
+        if keys:
+            array = apsw.carray(tuple(keys), flags=_BLOBS)
+            sql = "SELECT key, value FROM row WHERE tbl = ? AND key IN carray(?)"
+            for key, value in self._query(sql, table, array):
                 yield bytes(key), bytes(value)
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
