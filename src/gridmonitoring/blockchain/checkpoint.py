@@ -1,4 +1,4 @@
-"""Checkpoints: log, state and block at one height, signed by the validators (docs/spec/checkpoint.md).
+"""Checkpoints: log, state and block at one height, signed by the validators (docs/spec/log.md).
 
 The format is the C2SP tlog-checkpoint, a C2SP signed note: lines of origin, tree size and base64
 root, here followed by exactly three extension lines, then a blank line and one signature line for

@@ -1,4 +1,4 @@
-"""The header of parent and side blocks, 88 bytes, big-endian (paper V-B and V-C; docs/spec/header.md).
+"""The header of parent and side blocks, 88 bytes, big-endian (paper V-B and V-C; docs/spec/blocks.md).
 
 | data version 4 | previous block hash 32 | Merkle root 32 | timestamp 8 | target 4 | nonce 8 |
 

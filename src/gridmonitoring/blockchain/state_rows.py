@@ -54,7 +54,7 @@ class Table(IntEnum):
     TARIFF = 10
     """Key tariff hash: `energy_center.tariffs.Tariff`."""
     CAPACITY = 11
-    """Key start of the window (8 bytes): `energy_center.dispatch.Window`."""
+    """Key empty: `processing.rows.CapacityRow`."""
     PAYMENT = 12
     """Key vendor ID, reference: `PaymentRow`; never deleted."""
     PURCHASE = 13
