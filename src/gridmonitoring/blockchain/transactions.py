@@ -62,7 +62,8 @@ class Payload(Struct, Generic[B], array_like=True, frozen=True, forbid_unknown_f
     """The body of this type."""
 
 
-_PAYLOADS: dict[tuple[int, int], Any] = {key: Payload[body] for key, body in BODIES.items()}
+_PAYLOAD: Any = Payload
+_PAYLOADS: dict[tuple[int, int], Any] = {key: _PAYLOAD[body] for key, body in BODIES.items()}
 
 
 class Transaction(Struct, frozen=True, gc=False):

@@ -48,7 +48,7 @@ SEGMENT = 65536
 ID_PREFIX = 8
 """Bytes of a transaction ID that the index sorts by."""
 _ENTRY = ID_PREFIX + 8
-_BLOBS = apsw.mapping_carray["SQLITE_CARRAY_BLOB"]
+_BLOBS = int(apsw.mapping_carray["SQLITE_CARRAY_BLOB"])
 
 
 class BlockHeader(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="consensus-block/1"):
