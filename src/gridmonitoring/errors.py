@@ -22,6 +22,7 @@
     ├── ContractError            a script or guard that cannot be evaluated
     │   └── UnexpectedEvent      an event that the meter's state does not expect
     ├── MeterError               a command or input that the meter does not accept
+    │   ├── CommandIgnored       a command of another device, or one that came before (carries the number)
     │   └── StatementDiffers     a statement that is not the meter's own (carries field, ours, theirs)
     ├── Refused                  a transaction that breaks a rule of the state (carries the rule)
     ├── StorageError             what is on disk is not what was committed
@@ -155,6 +156,15 @@ class UnexpectedEvent(ContractError):
 
 class MeterError(GridMonitoringError):
     """A command, statement or input that the meter does not accept."""
+
+
+class CommandIgnored(MeterError):
+    """A proven command that is not for this device, or that it has dealt with."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        self.number = number
+        """Number of the command; 0 where it is for another meter."""
+        super().__init__(f"command {number} is not carried out: {reason}")
 
 
 class StatementDiffers(MeterError):

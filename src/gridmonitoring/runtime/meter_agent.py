@@ -1,0 +1,370 @@
+"""The agent around a smart meter: keys, entropy, outbox and port around the pure machine (paper IV-B, V-A).
+
+What the meter reports is salted, sealed under the period key, signed, and sealed under the channel key; the
+final bytes are stored with the meter's memory in one commit, then sent until they are acknowledged. A call
+that returns has its reports on disk. After a crash a new agent on the same outbox goes on from the last
+commit: minutes after `time` are to be measured again, everything else is there.
+
+Left out: the timetable (when minutes, sending and polling happen), which the caller keeps, and the way to
+the grid (`GridPort`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import sha256
+
+from msgspec import Struct
+
+from gridmonitoring.blockchain.bodies import Installation, Kind
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
+from gridmonitoring.blockchain.genesis import Genesis, chain_id, decode_genesis
+from gridmonitoring.blockchain.readings import SALT_SIZE
+from gridmonitoring.blockchain.transactions import sign_transaction
+from gridmonitoring.contracts.agreement import Agreement
+from gridmonitoring.contracts.meter_rule import Status
+from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.energy_center.tariffs import Tariff
+from gridmonitoring.errors import (
+    CannotOpen,
+    CommandIgnored,
+    EncodingError,
+    EvidenceError,
+    GridMonitoringError,
+    MeterError,
+    Refused,
+    TariffError,
+)
+from gridmonitoring.keys.channels import SealedReport, seal_context
+from gridmonitoring.keys.sealed_boxes import report_nonce
+from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, read_command
+from gridmonitoring.runtime.entropy import KeyPair, random_bytes, seal_aead
+from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period
+from gridmonitoring.runtime.meter_port import GridPort, Outcome
+from gridmonitoring.runtime.storage.details import WrappedKey
+from gridmonitoring.runtime.storage.outbox import Outbox, Pending, Wire
+from gridmonitoring.smart_meter.books import BooksState
+from gridmonitoring.smart_meter.channels import detail_context
+from gridmonitoring.smart_meter.claims import Draft, make_claim, make_detail
+from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command
+from gridmonitoring.smart_meter.display import DisplayState
+from gridmonitoring.smart_meter.memory import Handover, Identity, Memory, Standing
+from gridmonitoring.smart_meter.meter import Meter, new_meter
+from gridmonitoring.smart_meter.terms import TermsState
+
+BATCH = 64
+"""Wire messages sent at a time."""
+
+
+class Device(Struct, frozen=True):
+    """What an installer puts into a meter."""
+
+    genesis: bytes
+    """The genesis document: all that the meter trusts."""
+    mid: bytes
+    """Meter ID."""
+    epoch: int
+    """Meter epoch: 1 for the first device at the supply point."""
+    agreement: Agreement
+    """The agreement in force at installation."""
+    tariffs: tuple[Tariff, ...]
+    """Its tariff and those known to follow it, in order."""
+    consumer_key: bytes
+    """HPKE key of the consumer, who reads every detail."""
+    custodian_key: bytes = b""
+    """HPKE key of the utility's custodian, who reads where the agreement says so."""
+
+
+class Flushed(Struct, frozen=True):
+    """What became of sending."""
+
+    taken: int
+    """Wire messages acknowledged."""
+    refused: int
+    """Reports refused for good."""
+    waiting: int
+    """Wire messages that are still to be sent."""
+
+
+class MeterAgent:
+    """One meter at work."""
+
+    def __init__(self, device: Device, keys: KeyPair, port: GridPort, outbox: Outbox) -> None:
+        """Start the meter, or go on where the outbox says it was.
+
+        `keys` are made on the device at installation and stay the same. Raises `ContractError`,
+        `TariffError` or `MeterError` for terms that cannot be run, `StorageError` or `EncodingError` for an
+        outbox that cannot be read.
+        """
+        self._device = device
+        self._keys = keys
+        self._port = port
+        self._outbox = outbox
+        genesis = _genesis(device.genesis)
+        self._chain = chain_id(device.genesis)
+        self._mid = device.mid
+        identity = Identity(self._chain, genesis.contract_key, device.mid, device.epoch)
+        stored = outbox.memory(device.mid)
+        self._period = decode(stored["keys"], PeriodKeys) if "keys" in stored else None
+        self._installation = stored.get("installation", b"")
+        if "standing" in stored:
+            self.meter = Meter(identity, _recall(stored))
+        else:
+            self.meter = new_meter(identity, device.agreement, device.tariffs)
+        """The meter itself."""
+        self._kept: Memory | None = None
+        self._distrusted = -DAY_MS
+        self._ignored: set[int] = set()
+        self._stated = -1
+
+    # what it is
+
+    @property
+    def time(self) -> int:
+        """End of the last minute measured, ms: after a restart, go on measuring from here."""
+        return self.meter.time
+
+    @property
+    def waiting(self) -> int:
+        """Wire messages that are still to be sent."""
+        return self._outbox.count(self._mid)
+
+    def display(self) -> DisplayState:
+        """Return what the in-home display shows."""
+        return self.meter.display()
+
+    # installation
+
+    def install(
+        self, code: bytes, time: int, handover: Handover | None = None, succeeded: bool = True
+    ) -> bytes:
+        """Return the signed INSTALLATION transaction, for anyone to submit; asked again, the same bytes.
+
+        `code` is the registrar's one-time code; a device that replaces another takes its `handover`. Where it
+        did not succeed, the failure is signed instead, and installation can be tried again. Raises
+        `MeterError`, `RegisterError` or `TariffError`.
+        """
+        if self._installation:
+            return self._installation
+        meter = self.meter
+        if succeeded:
+            sequence, registers = meter.install(time, handover)
+        else:
+            sequence, registers = meter.fail(time)
+        keys, script = self._keys, meter.contract.terms.script
+        body = Installation(
+            self._device.epoch, keys.sign_key, keys.hpke_key, code, script, registers, succeeded
+        )
+        raw = sign_transaction(
+            keys.seed, self._chain, Role.METER, self._mid, sequence, time, Kind.INSTALLATION, body
+        )
+        memory = self._memory()
+        if succeeded:
+            self._installation = memory["installation"] = raw
+        self._outbox.commit(self._mid, memory)
+        return raw
+
+    # the meter's day
+
+    def minute(
+        self,
+        start: int,
+        watts: int,
+        kitchen: int = 0,
+        laundry: int = 0,
+        climate: int = 0,
+        rest: int = 0,
+        exported: int = 0,
+    ) -> int:
+        """Measure a minute of what the house would draw (`Meter.minute`); return how many reports it made."""
+        drafts = self.meter.minute(start, watts, kitchen, laundry, climate, rest, exported)
+        if drafts:
+            self._commit(drafts)
+        return len(drafts)
+
+    def accept_reconnection(self, now: int) -> int:
+        """The consumer accepts at the meter; return how many reports it made: none where none was offered."""
+        return self._commit(self.meter.accept(now))
+
+    def sense(self, inputs: Status, now: int) -> int:
+        """Take what covers and magnet sensor show; return how many reports it made."""
+        return self._commit(self.meter.sense(inputs, now))
+
+    def wrong_password(self, now: int) -> int:
+        """A wrong password came at the meter's port; return how many reports it made."""
+        return self._commit(self.meter.wrong_password(now))
+
+    def voltage(self, present: bool, now: int) -> int:
+        """The grid's voltage is gone or back; return how many reports it made."""
+        return self._commit(self.meter.voltage(present, now))
+
+    def remove(self, now: int) -> int:
+        """The device is taken out: report its last registers; return how many reports it made."""
+        return self._commit(self.meter.remove(now))
+
+    # commands
+
+    def poll(self, now: int) -> int:
+        """Fetch commands and statements, check them, carry them out in order; return how many were new."""
+        orders: dict[int, Ordered] = {}
+        statements: list[Stated] = []
+        for wire in self._port.commands(self._mid):
+            told = self._told(wire, now)
+            if isinstance(told, Ordered):
+                orders[told.number] = told
+            elif told is not None:
+                statements.append(told)
+        done = 0
+        while (order := orders.get(self.meter.contract.carried_out + 1)) is not None:
+            self._commit(self.meter.command(order.number, order.command, now, order.tariffs))
+            done += 1
+        for stated in statements:
+            self._hear(stated, now)
+        return done + len(statements)
+
+    def _told(self, wire: bytes, now: int) -> Ordered | Stated | None:
+        """Return what a sealed command proves; what proves nothing, or is old, is reported instead."""
+        meter = self.meter
+        try:
+            sealed = read_command(wire)
+            if self._passed_over(sealed):
+                return None
+            bundle = open_command(sealed, self._keys.hpke_secret, self._keys.hpke_key, self._chain)
+            carried_out = meter.contract.carried_out
+            return check_command(bundle, self._device.genesis, self._mid, self._device.epoch, carried_out)
+        except CommandIgnored as error:
+            if error.number not in self._ignored:
+                self._ignored.add(error.number)
+                self._commit(meter.ignore(now))
+        except (CannotOpen, EncodingError, EvidenceError, MeterError):
+            # Anyone can send rubbish: it is told once in an interval, so that it cannot flood the ledger.
+            if now - self._distrusted >= meter.contract.terms.agreement.reporting_interval_ms:
+                self._distrusted = now
+                self._commit(meter.distrust(now))
+        return None
+
+    def _passed_over(self, sealed: SealedCommand) -> bool:
+        """Tell whether this was dealt with and comes again only because the grid does not know yet."""
+        if sealed.kind == EvidenceKind.COMMAND:
+            acknowledged = self._outbox.acknowledged(self._mid)
+            return acknowledged < sealed.number <= self.meter.contract.carried_out
+        return sealed.number <= self._stated
+
+    def _hear(self, stated: Stated, now: int) -> None:
+        self._stated = max(self._stated, stated.account.statement.number)
+        try:
+            self.meter.learn(stated.tariffs)
+        except (MeterError, TariffError):
+            self._commit(self.meter.distrust(now))
+        self._commit(self.meter.statement(stated.account, now))
+
+    # sending
+
+    def flush(self) -> Flushed:
+        """Send what waits, in order, and hand over wrapped keys, until all is told or something must wait.
+
+        Whatever the port raises goes to the caller; nothing is lost by it.
+        """
+        keys = self._outbox.wrapped(self._mid)
+        if keys:
+            self._port.wrap(keys)
+            self._outbox.handed_over(keys)
+        taken = refused = 0
+        while batch := self._outbox.pending(self._mid, BATCH):
+            done, never = self._send(batch)
+            self._outbox.settle(self._mid, done, never)
+            taken, refused = taken + len(done), refused + len(never)
+            if len(done) + len(never) < len(batch):
+                break
+        return Flushed(taken, refused, self.waiting)
+
+    def _send(self, batch: Sequence[Pending]) -> tuple[list[Pending], list[tuple[Pending, str]]]:
+        """Send a batch; return what was acknowledged, and what was refused for good with its rule."""
+        outcomes = self._port.send([pending.wire.wire for pending in batch])
+        done: list[Pending] = []
+        never: list[tuple[Pending, str]] = []
+        for pending, first in zip(batch, outcomes, strict=True):
+            outcome = self._offer_again(pending) if isinstance(first, CannotOpen) else first
+            if not isinstance(outcome, GridMonitoringError) or _rule(outcome) == "replayed":
+                done.append(pending)
+            elif _rule(outcome) == "time_in_future":
+                break  # the meter's clock is ahead of the ledger's, or a block is long in coming
+            else:
+                never.append((pending, _rule(outcome)))
+        return done, never
+
+    def _offer_again(self, pending: Pending) -> Outcome:
+        """Send a report once more after its channel's offer, to a node that lost or never had it."""
+        offer = self._outbox.offer(pending.wire.channel)
+        return self._port.send([pending.wire.wire] if offer is None else [offer, pending.wire.wire])[-1]
+
+    # sealing
+
+    def _commit(self, drafts: Sequence[Draft]) -> int:
+        """Seal and sign drafts, and store them with the meter's memory; return how many there were."""
+        wires: list[Wire] = []
+        wrapped: list[WrappedKey] = []
+        memory = self._memory()
+        for draft in drafts:
+            period = draft.time // DAY_MS
+            if self._period is None or self._period.period != period:
+                new = new_period(self.meter.contract.identity, period, self._readers())
+                self._period = new.keys
+                wires.append(Wire(new.keys.channel, 0, 0, new.offer))
+                wrapped += new.wrapped
+                memory["keys"] = encode(new.keys)
+            wires.append(self._sealed(draft, self._period))
+        self._outbox.commit(self._mid, memory, wires, wrapped)
+        return len(drafts)
+
+    def _sealed(self, draft: Draft, period: PeriodKeys) -> Wire:
+        nonce = report_nonce(self._device.epoch, draft.sequence)
+        salt = random_bytes(SALT_SIZE)
+        plain = encode(make_detail(draft, salt))
+        detail = seal_aead(period.period_key, nonce, plain, detail_context(self._chain, self._mid))
+        hashed = sha256(detail).digest()
+        claim = make_claim(draft, self._device.epoch, salt, hashed, period.commitment)
+        raw = sign_transaction(
+            *(self._keys.seed, self._chain, Role.METER, self._mid),
+            *(draft.sequence, draft.time, Kind.REPORT, claim),
+        )
+        context = seal_context(self._chain, period.channel)
+        sealed = seal_aead(period.channel_key, nonce, encode([raw, detail]), context)
+        wire = encode(SealedReport(period.channel, draft.sequence, sealed))
+        return Wire(period.channel, draft.sequence, draft.carried_out, wire)
+
+    def _readers(self) -> list[bytes]:
+        readers = [self._device.consumer_key]
+        if self.meter.contract.terms.agreement.custodian_may_read and self._device.custodian_key:
+            readers.append(self._device.custodian_key)
+        return readers
+
+    def _memory(self) -> dict[str, bytes]:
+        """Return the parts of the meter's memory that changed since they were last stored."""
+        memory, kept = self.meter.memory(), self._kept
+        parts = {"standing": encode(memory.standing)}
+        if kept is None or kept.terms is not memory.terms:
+            parts["terms"] = encode(memory.terms)
+        if memory.books is not None and (kept is None or kept.books is not memory.books):
+            parts["books"] = encode(memory.books)
+        self._kept = memory
+        return parts
+
+
+def _recall(stored: Mapping[str, bytes]) -> Memory:
+    """Return a meter's memory from its parts; raises an `EncodingError`."""
+    books = decode(stored["books"], BooksState, PACKAGE_LIMIT) if "books" in stored else None
+    terms = decode(stored["terms"], TermsState, PACKAGE_LIMIT)
+    return Memory(decode(stored["standing"], Standing, PACKAGE_LIMIT), terms, books)
+
+
+def _rule(error: GridMonitoringError) -> str:
+    """Return the name of what was broken."""
+    return error.rule if isinstance(error, Refused) else type(error).__name__
+
+
+@lru_cache(maxsize=8)
+def _genesis(document: bytes) -> Genesis:
+    return decode_genesis(document)

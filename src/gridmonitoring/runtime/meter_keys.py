@@ -1,0 +1,77 @@
+"""Keys that a meter makes for each period: the channel's and the details' (docs: Keys; paper II-B, V-A).
+
+One period is a UTC day. The channel key is HPKE-wrapped to the network's contract key, the period key to
+those who may read the household: the consumer, and the custodian where the agreement says so.
+
+Left out: grantees, who come with data access, and rotation within a day after a revocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Unsigned
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.keys.channels import ChannelOffer, channel_id, channel_info
+from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info, key_commitment
+from gridmonitoring.runtime.entropy import random_bytes, seal_box
+from gridmonitoring.runtime.storage.details import WrappedKey
+from gridmonitoring.smart_meter.memory import Identity
+
+DAY_MS = 86_400_000
+"""Length of a period, ms."""
+
+
+class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="period-keys/1"):
+    """The keys of one period; secret, they never leave the meter but wrapped."""
+
+    period: Unsigned
+    """Days since 1970 UTC."""
+    channel: Bytes16
+    """Channel ID."""
+    channel_key: Bytes32
+    """AES-256 key of sealed reports."""
+    period_key: Bytes32
+    """AES-256 key of details."""
+    commitment: Bytes32
+    """What each claim says of the period key."""
+
+
+class NewPeriod(Struct, frozen=True):
+    """A period that begins."""
+
+    keys: PeriodKeys
+    """Its keys."""
+    offer: bytes
+    """The channel offer, to send before its first report."""
+    wrapped: tuple[WrappedKey, ...]
+    """The period key for each of its readers."""
+
+
+def new_period(identity: Identity, period: int, readers: Sequence[bytes]) -> NewPeriod:
+    """Make the keys of a period; `readers` are HPKE keys. Raises `BadPublicKey`."""
+    chain, mid, epoch, contract = identity.chain_id, identity.mid, identity.epoch, identity.contract_key
+    channel_key, period_key = random_bytes(32), random_bytes(32)
+    info = channel_info(chain, mid, epoch, period, contract)
+    box = seal_box(contract, info, channel_key)
+    offer = encode(ChannelOffer(mid, epoch, period, SuiteNumber.X25519, contract, box))
+    commitment = key_commitment(period_key, mid, epoch, period)
+    keys = PeriodKeys(period, channel_id(offer), channel_key, period_key, commitment)
+    wrapped = [
+        (
+            mid,
+            epoch,
+            period,
+            reader,
+            seal_box(reader, key_info(chain, mid, epoch, period, reader), period_key),
+        )
+        for reader in readers
+    ]
+    return NewPeriod(keys, offer, tuple(wrapped))
+
+
+def key_info(chain: bytes, mid: bytes, epoch: int, period: int, reader: bytes) -> bytes:
+    """Return HPKE's info for a period key wrapped to a reader's HPKE key."""
+    return box_info(Purpose.PERIOD_KEY, chain, mid, epoch, period, reader)

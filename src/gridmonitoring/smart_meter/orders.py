@@ -1,0 +1,174 @@
+"""What the grid tells the meter, carried out in order of number (paper V-A; commands of the contract).
+
+A command is a row of the state with its proof (`command_check`). What a state does not expect, what has
+expired and what comes twice is not done, and reported as ignored.
+
+Commands about money and terms (credit, reversal, closing, script) tell what the ledger has already done, so
+they hold however late they come: else consumer and grid would count differently for ever. The others are
+wishes about the relay; an old one is not carried out.
+
+Left out: opening and proof of commands, and the order in which they are handed over (`runtime`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow
+from gridmonitoring.contracts.agreement import decode_agreement
+from gridmonitoring.contracts.messages import Message
+from gridmonitoring.contracts.meter_rule import Event
+from gridmonitoring.energy_center.credit import Account, settle
+from gridmonitoring.energy_center.statements import Statement
+from gridmonitoring.energy_center.tariffs import Tariff
+from gridmonitoring.errors import (
+    ContractError,
+    CreditError,
+    EncodingError,
+    MeterError,
+    StatementDiffers,
+    TariffError,
+)
+from gridmonitoring.smart_meter.books import Order
+from gridmonitoring.smart_meter.claims import Draft
+from gridmonitoring.smart_meter.contract import MeterContract
+from gridmonitoring.smart_meter.terms import Terms
+
+LASTING = frozenset({CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE, CommandKind.SCRIPT})
+"""Commands that hold after their expiry, because the ledger has done its part already."""
+
+EVENTS: Mapping[CommandKind, Event] = {
+    CommandKind.CREDIT: Event.CREDIT_RESTORED,
+    CommandKind.REVERSAL: Event.CREDIT_REVERSED,
+    CommandKind.DISCONNECT: Event.CUT_OFF,
+    CommandKind.RECONNECT: Event.CUT_OFF_LIFTED,
+    CommandKind.SUPPLY_OFF: Event.SUPPLY_OFF,
+    CommandKind.SUPPLY_ON: Event.SUPPLY_ON,
+    CommandKind.CLEAR_TAMPER: Event.TAMPER_CLEARED,
+    CommandKind.SCRIPT: Event.SCRIPT_CHANGED,
+    CommandKind.CLOSE: Event.CLOSED,
+}
+"""Command -> what is reported once it is carried out; message and power limit are acknowledged only."""
+
+
+def carry_out(
+    contract: MeterContract, number: int, command: CommandRow, time: int, tariffs: Sequence[Tariff] = ()
+) -> list[Draft]:
+    """Carry out a proven command and return what there is to report; `tariffs` come with a script.
+
+    1 it is the next of this device, 2 it has not expired, 3 by its kind. Whatever becomes of it, the meter
+    has dealt with it then; only of another device's, or another than the next, it has not.
+    """
+    # 1
+    if number != contract.carried_out + 1 or command.epoch != contract.identity.epoch:
+        return ignore(contract, time)
+    drafts = contract.catch_up(time)
+    # 2
+    if command.kind not in LASTING and time > command.expires:
+        contract.carried_out = number
+        return drafts + ignore(contract, time)
+    # 3
+    if command.kind is CommandKind.SCRIPT:
+        return drafts + _change_terms(contract, number, command, time, tariffs)
+    contract.carried_out = number
+    if command.kind in (CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE):
+        return drafts + _move_money(contract, number, command, time)
+    if command.kind is CommandKind.MESSAGE:
+        return drafts + _show(contract, command, time)
+    if command.kind is CommandKind.POWER_LIMIT:
+        contract.own_limit = command.amount
+        return drafts
+    return drafts + _switch(contract, command, time)
+
+
+def ignore(contract: MeterContract, time: int) -> list[Draft]:
+    """Report that a command was ignored, where the state allows."""
+    return contract.catch_up(time) + contract.report_expected(Event.COMMAND_IGNORED, time)
+
+
+def distrust(contract: MeterContract, time: int) -> list[Draft]:
+    """Report that a command or statement came without a valid proof."""
+    return contract.catch_up(time) + contract.report_expected(Event.INTEGRITY_FAILURE, time)
+
+
+def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Draft]:
+    """Hold the last statement of a proven account against the meter's own; report where they differ.
+
+    "You are being over charged" is reported with the meter's own figures. What more than two thirds of the
+    validators signed is what can be spent, though: the meter goes on from there, with the dispute on record.
+    """
+    if theirs.statement.sequence == contract.disputed:
+        return []
+    try:
+        contract.books.check(theirs.statement)
+    except StatementDiffers:
+        drafts = contract.catch_up(time) + contract.report_expected(Event.BILLING_DISCREPANCY, time)
+        contract.disputed = contract.sequence
+        _go_on_from(contract, theirs)
+        return drafts
+    return []
+
+
+def _go_on_from(contract: MeterContract, theirs: Account) -> None:
+    terms = contract.terms
+
+    def again(account: Account, own: Statement) -> Account:
+        reading = [(code, now) for code, _, now in own.registers]
+        billing = terms.agreement.billing
+        return settle(account, terms.tariff_at(own.time_ms), billing, reading, own.time_ms, own.sequence)[0]
+
+    try:
+        contract.books.adopt(theirs, again)
+    except TariffError:
+        return  # registers or times that are not this meter's: there is nothing to go on from
+
+
+def _move_money(contract: MeterContract, number: int, command: CommandRow, time: int) -> list[Draft]:
+    recovery = contract.terms.agreement.billing.debt_recovery_permille
+    order = Order(number, command.kind, command.height, command.amount, recovery)
+    try:
+        contract.books.order(order)
+    except (CreditError, TariffError):
+        return ignore(contract, time)
+    if command.kind is CommandKind.CLOSE and not contract.in_service:
+        return [contract.report(Event.CLOSED, time)]
+    return contract.report_expected(EVENTS[command.kind], time)
+
+
+def _change_terms(
+    contract: MeterContract, number: int, command: CommandRow, time: int, tariffs: Sequence[Tariff]
+) -> list[Draft]:
+    """Settle by the old terms, then go on by the new ones."""
+    try:
+        agreement = decode_agreement(command.document)
+        terms = Terms(agreement, tariffs, contract.identity.contract_key)
+        if agreement.mid != contract.identity.mid or terms.tariff_at(time).valid_from_ms >= time:
+            raise MeterError("the agreement is another meter's, or its tariff is not in force yet")
+    except (ContractError, EncodingError, MeterError, TariffError):
+        contract.carried_out = number
+        return ignore(contract, time)
+    drafts = contract.report_expected(Event.END_OF_BILLING, time)
+    contract.carried_out = number
+    contract.change_terms(terms)
+    return drafts + contract.report_expected(Event.SCRIPT_CHANGED, time)
+
+
+def _show(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
+    known = [message for message in Message if message == command.height]
+    if not known:
+        return ignore(contract, time)
+    contract.show(known[0], time)
+    return []
+
+
+def _switch(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
+    """Carry out a command about the relay; what the state does not expect is ignored."""
+    if command.kind is CommandKind.RECONNECT and not contract.in_service:
+        drafts = [contract.report(Event.INSTALLATION, time)]
+        contract.plan_boundary(contract.signed)
+        return drafts
+    event = EVENTS[command.kind]
+    stale = command.kind is CommandKind.CLEAR_TAMPER and command.amount != contract.tampered
+    if stale or not contract.expects(event):
+        return ignore(contract, time)
+    return [contract.report(event, time)]
