@@ -155,6 +155,10 @@ def install(ledger: Ledger, transaction: Transaction) -> None:
     meter = meter_of(ledger, mid)
     if body.epoch != meter.epoch:
         refuse("wrong_epoch", f"the device to install is of epoch {meter.epoch}")
+    if payload.sequence <= meter.sequence:
+        refuse("replayed", f"sequence {payload.sequence} of this meter was used before")
+    if payload.time <= meter.time:
+        refuse("time_not_monotonic", "signed no later than this meter's last transaction")
     if not point.code_hash or sha256d(body.code) != point.code_hash:
         refuse("wrong_code", "the one-time installation code is wrong or used")
     agreement: AgreementRow | None = ledger.view.get(Table.AGREEMENT, mid)
