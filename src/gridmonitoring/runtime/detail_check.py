@@ -34,6 +34,14 @@ def detail_fault(raw: bytes, mid: object, time: object, ciphertext: object) -> s
     return ""
 
 
+def is_report(raw: bytes) -> bool:
+    """Tell whether a log entry is a report, whose detail may be stored."""
+    try:
+        return isinstance(decode_payload(split(raw)[0]).body, Report)
+    except EncodingError:
+        return False
+
+
 class LogReader:
     """Reads log entries in order, one block in memory."""
 

@@ -1,0 +1,108 @@
+"""The nodes' detail stores, checked together along the log (paper V-A, `detail_check`).
+
+A detail may be erased everywhere, so one that no node has is no finding; one that a node lacks and
+another has under the hash in the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gridmonitoring.keys.channels import channel_id
+from gridmonitoring.runtime.detail_check import detail_fault, is_report
+from gridmonitoring.runtime.file_check import FileCheck
+from gridmonitoring.runtime.findings import MISSING, Finding, Report, Stream, merged, show, show_key
+from gridmonitoring.runtime.storage.tables import Values
+
+Fault = Callable[[Values], str]
+"""Returns why a stored row is wrong, or an empty text."""
+
+
+class DetailsCheck:
+    """Details, channels and wrapped keys of some nodes."""
+
+    def __init__(self, checks: Sequence[FileCheck], report: Report) -> None:
+        self._checks = checks
+        self._report = report
+        self._streams = [check.details for check in checks]
+        self._details = merged(self._streams)
+        self._head = next(self._details, None)
+
+    def entries(self, first: int, raws: Sequence[bytes]) -> None:
+        """Check the details of these log entries, which follow those of the last call."""
+        end = first + len(raws)
+        while self._head is not None and self._head[0][0] < end:
+            key, rows = self._head
+            raw = raws[key[0] - first] if key[0] >= first else None
+            if raw is not None and is_report(raw):
+                self._judge(key, rows, partial(_detail_fault, raw), disposable=False)
+            else:
+                self._judge(key, rows, _no_entry, disposable=True)
+            self._head = next(self._details, None)
+
+    def finish(self) -> None:
+        """Require no details past the log, and check channels and wrapped keys."""
+        while self._head is not None:
+            self._judge(*self._head, _no_entry, disposable=True)
+            self._head = next(self._details, None)
+        self._streams = [check.channels for check in self._checks]
+        for key, rows in merged(self._streams):
+            self._judge(key, rows, _channel_fault, disposable=True)
+        self._streams = [check.wrapped for check in self._checks]
+        for key, rows in merged(self._streams):
+            self._vote(key, rows)
+
+    def _judge(self, key: Values, rows: Sequence[Values | None], fault: Fault, *, disposable: bool) -> None:
+        """Report rows that have a fault, and nodes that lack one that has none.
+
+        A faulty one that no node has whole may be deleted if it is `disposable`.
+        """
+        faults = ["" if row is None else fault(row) for row in rows]
+        good = next((row for row, wrong in zip(rows, faults, strict=True) if row and not wrong), None)
+        for stream, row, wrong in zip(self._streams, rows, faults, strict=True):
+            if wrong or (row is None and good is not None and not stream.partial):
+                self._tell(stream, key, row, good, wrong, mendable=disposable or good is not None)
+
+    def _vote(self, key: Values, rows: Sequence[Values | None]) -> None:
+        """Report what is not what more than two thirds of the nodes hold."""
+        if len(rows) == 1 or all(row == rows[0] for row in rows):
+            return
+        shared = next((row for row in rows if 3 * rows.count(row) > 2 * len(rows)), False)
+        for stream, row in zip(self._streams, rows, strict=True):
+            if shared is False:
+                self._tell(stream, key, row, None, "no two thirds of the nodes hold the same", mendable=False)
+            elif row != shared and not stream.partial:
+                self._tell(stream, key, row, shared or None, "", mendable=True)
+
+    def _tell(
+        self,
+        stream: Stream,
+        key: Values,
+        row: Values | None,
+        good: Values | None,
+        wrong: str,
+        *,
+        mendable: bool,
+    ) -> None:
+        count = len(key)
+        found = MISSING if row is None else show(row[count:])
+        expected = MISSING if good is None else show(good[count:])
+        if wrong:
+            found = f"{found} ({wrong})"
+            expected = expected if good else "what the log names"
+        self._report(Finding(stream.node, stream.table, show_key(key), found, expected, key, good, mendable))
+
+
+def _detail_fault(raw: bytes, row: Values) -> str:
+    return detail_fault(raw, *row[1:])
+
+
+def _no_entry(_: Values) -> str:
+    return "the log has no such report"
+
+
+def _channel_fault(row: Values) -> str:
+    identifier, offer = row
+    whole = isinstance(offer, bytes) and channel_id(offer) == identifier
+    return "" if whole else "the offer is not the one that the ID is the hash of"
