@@ -21,6 +21,7 @@ from gridmonitoring.blockchain.ledger import (
 from gridmonitoring.blockchain.parent_block import LockReason, parent_format
 from gridmonitoring.blockchain.state_rows import (
     CommandKind,
+    CommandRow,
     DeviceRow,
     LotRow,
     MeterRow,
@@ -32,7 +33,7 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.agreement import Agreement, decode_agreement
-from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, step
+from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, expects, step
 from gridmonitoring.contracts.script import generate_script, script_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
@@ -104,7 +105,11 @@ def link(ledger: Ledger, transaction: Transaction) -> None:
 
 
 def agree(ledger: Ledger, transaction: Transaction) -> None:
-    """Utility and consumer sign the agreement; the contract generator makes its script (IV-D)."""
+    """Utility and consumer sign the agreement; the contract generator makes its script (IV-D).
+
+    One that replaces the agreement of an installed meter is in force once the meter has carried it out, so
+    that both settle by the same terms at every moment (`take_effect`).
+    """
     payload = transaction.payload
     body: Agree = payload.body
     point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, body.mid)
@@ -118,13 +123,29 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
     consumer = party_in_force(ledger, Role.CONSUMER, point.consumer)
     signed = open_by(ledger, consumer.sign_key, AGREEMENT_DOMAIN, body.consent)
     require_document(body.agreement, signed, "agreement")
-    tariff_at(ledger, agreement.tariff, payload.time)
+    tariff = tariff_at(ledger, agreement.tariff, payload.time)
     meter = live_on(ledger, body.mid, transaction)
-    row = AgreementRow(agreement, script_hash(generate_script(agreement, ledger.chain.genesis.contract_key)))
-    ledger.view.put(Table.AGREEMENT, body.mid, row)
     if point.stage in (Stage.INSTALLED, Stage.SUPPLIED):
+        if tariff.valid_from_ms >= payload.time:
+            refuse("bad_agreement", "the agreed tariff is not in force yet")
         meter = order(ledger, body.mid, meter, CommandKind.SCRIPT, transaction, document=body.agreement)
         ledger.view.put(Table.METER, body.mid, meter)
+    else:
+        _put_in_force(ledger, agreement)
+
+
+def take_effect(ledger: Ledger, command: CommandRow | None) -> None:
+    """Put an agreement in force whose script the meter has carried out, or will not need to.
+
+    Every other command took effect on the ledger when it was ordered.
+    """
+    if command is not None and command.kind == CommandKind.SCRIPT:
+        _put_in_force(ledger, decode_agreement(command.document))
+
+
+def _put_in_force(ledger: Ledger, agreement: Agreement) -> None:
+    row = AgreementRow(agreement, script_hash(generate_script(agreement, ledger.chain.genesis.contract_key)))
+    ledger.view.put(Table.AGREEMENT, agreement.mid, row)
 
 
 def _read_agreement(body: Agree, utility: bytes, consumer: bytes) -> Agreement:
@@ -227,15 +248,19 @@ def swap(ledger: Ledger, transaction: Transaction) -> None:
     meter = live_on(ledger, body.mid, transaction)
     if body.epoch != meter.epoch + 1:
         refuse("wrong_epoch", f"the next epoch is {meter.epoch + 1}")
-    for number in range(meter.carried_out + 1, meter.commands + 1):
-        ledger.view.delete(Table.COMMAND, height_key(body.mid, number))
     meter = _settle_last(ledger, transaction, meter)
-    removed = step(MeterState(meter.state), Event.DEVICE_REMOVED, {})
+    for number in range(meter.carried_out + 1, meter.commands + 1):
+        key = height_key(body.mid, number)
+        take_effect(ledger, ledger.view.get(Table.COMMAND, key))
+        ledger.view.delete(Table.COMMAND, key)
+    state = MeterState(meter.state)
+    if expects(state, Event.DEVICE_REMOVED):  # not before access, nor where the device reported it itself
+        state = step(state, Event.DEVICE_REMOVED, {}).state
     meter = replace(
         meter,
         epoch=body.epoch,
         sequence=0,
-        state=int(removed.state),
+        state=int(state),
         relay=int(Relay.DISCONNECTED),
         carried_out=meter.commands,
         gaps=(),

@@ -35,8 +35,8 @@ from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.errors import ContractError, RegisterError, TariffError, UnexpectedEvent
-from gridmonitoring.processing.installations import installed
-from gridmonitoring.processing.rows import AgreementRow, credit_in_flight, tariff_at
+from gridmonitoring.processing.installations import installed, take_effect
+from gridmonitoring.processing.rows import AgreementRow, credit_in_flight, money_on_meter, tariff_at
 from gridmonitoring.processing.threads import complete, live, tell, violate
 
 MAX_GAPS = 16
@@ -161,7 +161,9 @@ def _record_gap(ledger: Ledger, transaction: Transaction, mid: bytes, meter: Met
 
 def _forget_commands(ledger: Ledger, mid: bytes, carried_out: int, acknowledged: int) -> None:
     for number in range(carried_out + 1, acknowledged + 1):
-        ledger.view.delete(Table.COMMAND, height_key(mid, number))
+        key = height_key(mid, number)
+        take_effect(ledger, ledger.view.get(Table.COMMAND, key))
+        ledger.view.delete(Table.COMMAND, key)
 
 
 def _settle(
@@ -249,12 +251,13 @@ def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int
     if not machine.reads_fields(meter.state, event):
         return machine.run(meter.state, event, {})
     account: Account = ledger.view.get(Table.ACCOUNT, mid)
+    credit, debt = money_on_meter(ledger, mid, account, meter.carried_out, meter.commands)
     wish: SupplyWishRow | None = ledger.view.get(Table.SUPPLY_WISH, mid)
     fields = contract_fields(
         row.agreement,
         tariff_at(ledger, row.agreement.tariff, time),
-        credit=account.credit,
-        debt=account.debt,
+        credit=credit,
+        debt=debt,
         time=time,
         relay=relay,
         status=meter.status,

@@ -131,14 +131,34 @@ def tariff_at(ledger: Ledger, tariff: bytes, time: int) -> Tariff:
 
 
 def credit_in_flight(ledger: Ledger, mid: bytes, carried_out: int, ordered: int) -> int:
-    """Return the money of credit commands that the meter has not carried out, reversals negative."""
-    money = 0
-    for number in range(carried_out + 1, ordered + 1):
-        command: CommandRow | None = ledger.view.get(Table.COMMAND, height_key(mid, number))
-        if command is None:
-            continue
-        if command.kind == CommandKind.CREDIT:
-            money += command.amount
-        elif command.kind == CommandKind.REVERSAL:
-            money -= command.amount
-    return money
+    """Return the money of commands that the meter has not carried out: credit, less reversals and refunds."""
+    return sum(
+        command.amount if command.kind == CommandKind.CREDIT else -command.amount
+        for command in _in_flight(ledger, mid, carried_out, ordered)
+        if command.kind in (CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE)
+    )
+
+
+def money_on_meter(
+    ledger: Ledger, mid: bytes, account: Account, carried_out: int, ordered: int
+) -> tuple[int, int]:
+    """Return (credit, debt) as the meter has them, which knows of no command past the last carried out.
+
+    Lots are drawn in order, so what is left of the lots that are not in flight is left on the meter too;
+    what was taken from the others is still its debt. A lot that is taken back is still there.
+    """
+    if carried_out == ordered:
+        return account.credit, account.debt
+    commands = _in_flight(ledger, mid, carried_out, ordered)
+    coming = {command.height for command in commands if command.kind == CommandKind.CREDIT}
+    credit = sum(money for height, money in account.lots if height not in coming)
+    left = account.credit - account.debt - credit_in_flight(ledger, mid, carried_out, ordered)
+    if any(command.kind in (CommandKind.REVERSAL, CommandKind.CLOSE) for command in commands):
+        credit = max(credit, left)
+    return credit, credit - left
+
+
+def _in_flight(ledger: Ledger, mid: bytes, carried_out: int, ordered: int) -> list[CommandRow]:
+    keys = [height_key(mid, number) for number in range(carried_out + 1, ordered + 1)]
+    rows = [ledger.view.get(Table.COMMAND, key) for key in keys]
+    return [row for row in rows if row is not None]

@@ -25,7 +25,7 @@ from gridmonitoring.energy_center.statements import Statement, check_statement
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import CreditError, StatementDiffers, TariffError
 
-MAX_HISTORY = 32
+MAX_HISTORY = 16
 """Settlements and orders that wait for a statement; of more, the oldest are taken for agreed."""
 
 Reading = Sequence[tuple[bytes, int]]
