@@ -669,7 +669,9 @@ def _check_nonce(header: bytes) -> None:
     exponent, mantissa = header[76], int.from_bytes(header[77:80], "big")
     target = mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
     _need(0 < mantissa < 2**23 and 0 < target < 2**256, "the target is no number")
-    _need(exponent == (target.bit_length() + 8) // 8, "the target has another form")
+    shift = 8 * abs(exponent - 3)
+    whole = mantissa == (target >> shift if exponent > 3 else target << shift)
+    _need(whole and exponent == (target.bit_length() + 8) // 8, "the target has another form")
     nonce = int.from_bytes(header[80:], "big")
     _need(int.from_bytes(_shad(header), "big") < target, "the block hash is not below the target")
     for lower in range(nonce):
