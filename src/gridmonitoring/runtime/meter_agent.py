@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import sha256
 
 from msgspec import Struct
 
 from gridmonitoring.blockchain.bodies import Installation, Kind
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis, chain_id, decode_genesis
-from gridmonitoring.blockchain.readings import SALT_SIZE
 from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.contracts.agreement import Agreement
 from gridmonitoring.contracts.meter_rule import Status
@@ -32,30 +30,23 @@ from gridmonitoring.errors import (
     CommandIgnored,
     EncodingError,
     EvidenceError,
-    GridMonitoringError,
     MeterError,
-    Refused,
     TariffError,
 )
-from gridmonitoring.keys.channels import SealedReport, seal_context
-from gridmonitoring.keys.sealed_boxes import report_nonce
 from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, read_command
-from gridmonitoring.runtime.entropy import KeyPair, random_bytes, seal_aead
-from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period
-from gridmonitoring.runtime.meter_port import GridPort, Outcome
+from gridmonitoring.runtime.entropy import KeyPair
+from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
+from gridmonitoring.runtime.meter_port import GridPort
+from gridmonitoring.runtime.meter_sending import Flushed, send_pending
 from gridmonitoring.runtime.storage.details import WrappedKey
-from gridmonitoring.runtime.storage.outbox import Outbox, Pending, Wire
+from gridmonitoring.runtime.storage.outbox import Outbox, Wire
 from gridmonitoring.smart_meter.books import BooksState
-from gridmonitoring.smart_meter.channels import detail_context
-from gridmonitoring.smart_meter.claims import Draft, make_claim, make_detail
+from gridmonitoring.smart_meter.claims import Draft
 from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command
 from gridmonitoring.smart_meter.display import DisplayState
 from gridmonitoring.smart_meter.memory import Handover, Identity, Memory, Standing
 from gridmonitoring.smart_meter.meter import Meter, new_meter
 from gridmonitoring.smart_meter.terms import TermsState
-
-BATCH = 64
-"""Wire messages sent at a time."""
 
 
 class Device(Struct, frozen=True):
@@ -75,17 +66,6 @@ class Device(Struct, frozen=True):
     """HPKE key of the consumer, who reads every detail."""
     custodian_key: bytes = b""
     """HPKE key of the utility's custodian, who reads where the agreement says so."""
-
-
-class Flushed(Struct, frozen=True):
-    """What became of sending."""
-
-    taken: int
-    """Wire messages acknowledged."""
-    refused: int
-    """Reports refused for good."""
-    waiting: int
-    """Wire messages that are still to be sent."""
 
 
 class MeterAgent:
@@ -208,6 +188,8 @@ class MeterAgent:
 
     def poll(self, now: int) -> int:
         """Fetch commands and statements, check them, carry them out in order; return how many were new."""
+        if not self.meter.contract.installed:
+            return 0
         orders: dict[int, Ordered] = {}
         statements: list[Stated] = []
         for wire in self._port.commands(self._mid):
@@ -215,6 +197,7 @@ class MeterAgent:
             if isinstance(told, Ordered):
                 orders[told.number] = told
             elif told is not None:
+                self.meter.hear(told.account)
                 statements.append(told)
         done = 0
         while (order := orders.get(self.meter.contract.carried_out + 1)) is not None:
@@ -267,38 +250,7 @@ class MeterAgent:
 
         Whatever the port raises goes to the caller; nothing is lost by it.
         """
-        keys = self._outbox.wrapped(self._mid)
-        if keys:
-            self._port.wrap(keys)
-            self._outbox.handed_over(keys)
-        taken = refused = 0
-        while batch := self._outbox.pending(self._mid, BATCH):
-            done, never = self._send(batch)
-            self._outbox.settle(self._mid, done, never)
-            taken, refused = taken + len(done), refused + len(never)
-            if len(done) + len(never) < len(batch):
-                break
-        return Flushed(taken, refused, self.waiting)
-
-    def _send(self, batch: Sequence[Pending]) -> tuple[list[Pending], list[tuple[Pending, str]]]:
-        """Send a batch; return what was acknowledged, and what was refused for good with its rule."""
-        outcomes = self._port.send([pending.wire.wire for pending in batch])
-        done: list[Pending] = []
-        never: list[tuple[Pending, str]] = []
-        for pending, first in zip(batch, outcomes, strict=True):
-            outcome = self._offer_again(pending) if isinstance(first, CannotOpen) else first
-            if not isinstance(outcome, GridMonitoringError) or _rule(outcome) == "replayed":
-                done.append(pending)
-            elif _rule(outcome) == "time_in_future":
-                break  # the meter's clock is ahead of the ledger's, or a block is long in coming
-            else:
-                never.append((pending, _rule(outcome)))
-        return done, never
-
-    def _offer_again(self, pending: Pending) -> Outcome:
-        """Send a report once more after its channel's offer, to a node that lost or never had it."""
-        offer = self._outbox.offer(pending.wire.channel)
-        return self._port.send([pending.wire.wire] if offer is None else [offer, pending.wire.wire])[-1]
+        return send_pending(self._port, self._outbox, self._mid)
 
     # sealing
 
@@ -315,25 +267,9 @@ class MeterAgent:
                 wires.append(Wire(new.keys.channel, 0, 0, new.offer))
                 wrapped += new.wrapped
                 memory["keys"] = encode(new.keys)
-            wires.append(self._sealed(draft, self._period))
+            wires.append(seal_report(self.meter.contract.identity, self._keys.seed, draft, self._period))
         self._outbox.commit(self._mid, memory, wires, wrapped)
         return len(drafts)
-
-    def _sealed(self, draft: Draft, period: PeriodKeys) -> Wire:
-        nonce = report_nonce(self._device.epoch, draft.sequence)
-        salt = random_bytes(SALT_SIZE)
-        plain = encode(make_detail(draft, salt))
-        detail = seal_aead(period.period_key, nonce, plain, detail_context(self._chain, self._mid))
-        hashed = sha256(detail).digest()
-        claim = make_claim(draft, self._device.epoch, salt, hashed, period.commitment)
-        raw = sign_transaction(
-            *(self._keys.seed, self._chain, Role.METER, self._mid),
-            *(draft.sequence, draft.time, Kind.REPORT, claim),
-        )
-        context = seal_context(self._chain, period.channel)
-        sealed = seal_aead(period.channel_key, nonce, encode([raw, detail]), context)
-        wire = encode(SealedReport(period.channel, draft.sequence, sealed))
-        return Wire(period.channel, draft.sequence, draft.carried_out, wire)
 
     def _readers(self) -> list[bytes]:
         readers = [self._device.consumer_key]
@@ -358,11 +294,6 @@ def _recall(stored: Mapping[str, bytes]) -> Memory:
     books = decode(stored["books"], BooksState, PACKAGE_LIMIT) if "books" in stored else None
     terms = decode(stored["terms"], TermsState, PACKAGE_LIMIT)
     return Memory(decode(stored["standing"], Standing, PACKAGE_LIMIT), terms, books)
-
-
-def _rule(error: GridMonitoringError) -> str:
-    """Return the name of what was broken."""
-    return error.rule if isinstance(error, Refused) else type(error).__name__
 
 
 @lru_cache(maxsize=8)

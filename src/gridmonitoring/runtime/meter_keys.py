@@ -1,4 +1,4 @@
-"""Keys that a meter makes for each period: the channel's and the details' (docs: Keys; paper II-B, V-A).
+"""Keys that a meter makes for each period, and sealing reports under them (paper II-B, V-A).
 
 One period is a UTC day. The channel key is HPKE-wrapped to the network's contract key, the period key to
 those who may read the household: the consumer, and the custodian where the agreement says so.
@@ -9,15 +9,23 @@ Left out: grantees, who come with data access, and rotation within a day after a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from msgspec import Struct
 
-from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Unsigned
+from gridmonitoring.blockchain.bodies import Kind
+from gridmonitoring.blockchain.readings import SALT_SIZE
+from gridmonitoring.blockchain.transactions import sign_transaction
+from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Role, Unsigned
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.keys.channels import ChannelOffer, channel_id, channel_info
-from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info, key_commitment
-from gridmonitoring.runtime.entropy import random_bytes, seal_box
+from gridmonitoring.keys.channels import ChannelOffer, SealedReport, channel_id, channel_info, seal_context
+from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info, key_commitment, report_nonce
+from gridmonitoring.keys.signatures import SecretSeed
+from gridmonitoring.runtime.entropy import random_bytes, seal_aead, seal_box
 from gridmonitoring.runtime.storage.details import WrappedKey
+from gridmonitoring.runtime.storage.outbox import Wire
+from gridmonitoring.smart_meter.channels import detail_context
+from gridmonitoring.smart_meter.claims import Draft, make_claim, make_detail
 from gridmonitoring.smart_meter.memory import Identity
 
 DAY_MS = 86_400_000
@@ -75,3 +83,18 @@ def new_period(identity: Identity, period: int, readers: Sequence[bytes]) -> New
 def key_info(chain: bytes, mid: bytes, epoch: int, period: int, reader: bytes) -> bytes:
     """Return HPKE's info for a period key wrapped to a reader's HPKE key."""
     return box_info(Purpose.PERIOD_KEY, chain, mid, epoch, period, reader)
+
+
+def seal_report(identity: Identity, seed: SecretSeed, draft: Draft, period: PeriodKeys) -> Wire:
+    """Salt, seal, sign and seal a report: the final bytes, never to be made again for this sequence."""
+    chain, mid, epoch, sequence = identity.chain_id, identity.mid, identity.epoch, draft.sequence
+    nonce = report_nonce(epoch, sequence)
+    salt = random_bytes(SALT_SIZE)
+    plain = encode(make_detail(draft, salt))
+    detail = seal_aead(period.period_key, nonce, plain, detail_context(chain, mid))
+    claim = make_claim(draft, epoch, salt, sha256(detail).digest(), period.commitment)
+    raw = sign_transaction(seed, chain, Role.METER, mid, sequence, draft.time, Kind.REPORT, claim)
+    context = seal_context(chain, period.channel)
+    sealed = seal_aead(period.channel_key, nonce, encode([raw, detail]), context)
+    wire = encode(SealedReport(period.channel, sequence, sealed))
+    return Wire(period.channel, sequence, draft.carried_out, wire)

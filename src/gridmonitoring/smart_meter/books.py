@@ -87,29 +87,33 @@ class Books:
         self.account = _ordered(self.account, order)
         self._note(order)
 
-    def check(self, theirs: Statement) -> bool:
+    def check(self, theirs: Statement) -> None:
         """Hold the grid's statement against the meter's own settlement of the same report.
 
-        Returns whether the account had to be put in another order; an old statement is passed over. Raises
-        `StatementDiffers`, nothing changed, where no possible order leads to it.
+        An old statement is passed over. Raises `StatementDiffers`, nothing changed, where no possible order
+        leads to it.
+        """
+        if not self.reconcile(theirs):
+            check_statement(theirs, self._ours(self._place(theirs)))
+
+    def reconcile(self, theirs: Statement) -> bool:
+        """Take over the order that leads to the grid's statement; return whether there is one.
+
+        Before every command that it names has come there may be none yet.
         """
         if theirs.sequence <= self._agreed.statement.sequence:
+            return True
+        place = self._find(theirs)
+        if place is None:
             return False
-        place = self._place(theirs)
         found = next((c for c in self._candidates(place) if c[0].statement == theirs), None)
         if found is None:
-            check_statement(theirs, self._ours(place))
-        assert found is not None
-        before = self.account
+            return False
         self._agreed, carried = found
-        left = [entry for entry in self._history if isinstance(entry, Order)][carried:]
-        self._history = [
-            entry
-            for at, entry in enumerate(self._history)
-            if (entry in left if isinstance(entry, Order) else at > place)
-        ]
+        done = [entry for entry in self._history if isinstance(entry, Order)][:carried]
+        self._history = [entry for entry in self._history[place + 1 :] if entry not in done]
         self.account, self._state = _replayed(self._agreed, self._history), None
-        return self.account != before
+        return True
 
     def adopt(self, theirs: Account, again: Callable[[Account, Statement], Account]) -> None:
         """Go on from an account of the grid that the meter has disputed.
@@ -129,12 +133,18 @@ class Books:
         if len(self._history) > MAX_HISTORY:
             self._agreed = _applied(self._agreed, self._history.pop(0))
 
-    def _place(self, theirs: Statement) -> int:
+    def _find(self, theirs: Statement) -> int | None:
         for at, entry in enumerate(self._history):
             if isinstance(entry, Statement) and entry.sequence == theirs.sequence:
                 return at
-        ours = self.account.statement.sequence
-        raise StatementDiffers("sequence", f"{ours} or one before it that settled", str(theirs.sequence), 0)
+        return None
+
+    def _place(self, theirs: Statement) -> int:
+        place = self._find(theirs)
+        if place is None:
+            ours = self.account.statement.sequence
+            raise StatementDiffers("sequence", f"{ours} or one before", str(theirs.sequence), 0)
+        return place
 
     def _ours(self, place: int) -> Statement:
         return _replayed(self._agreed, self._history[: place + 1]).statement

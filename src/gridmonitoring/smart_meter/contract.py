@@ -26,6 +26,7 @@ from gridmonitoring.contracts.meter_rule import (
 )
 from gridmonitoring.energy_center.calendar import next_day_boundary_ms
 from gridmonitoring.energy_center.credit import Projection, open_account, projected_credit, swap_device
+from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.errors import MeterError
 from gridmonitoring.smart_meter.books import Books, BooksState
 from gridmonitoring.smart_meter.channels import Channels
@@ -62,6 +63,8 @@ class MeterContract:
         self.midnight_total = standing.midnight_total
         self.rate_until = 0
         """From this time on `count_at` has to be called before energy is counted, ms."""
+        self.heard: Statement | None = None
+        """The last proven statement of the grid that came since the meter woke up."""
         self.boundary = NEVER
         """Next time at which a settlement is due at the latest, ms."""
         self._midnight = 0

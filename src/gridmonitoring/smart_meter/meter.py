@@ -237,8 +237,12 @@ class Meter:
         """Report that a command or statement came without a valid proof."""
         return self._planned(orders.distrust(self.contract, time))
 
+    def hear(self, theirs: Account) -> None:
+        """Take note of a proven account, before the commands that came with it."""
+        orders.hear(self.contract, theirs)
+
     def statement(self, theirs: Account, time: int) -> list[Draft]:
-        """Hold a proven account's last statement against the meter's own."""
+        """Hold a proven account's last statement against the meter's own, after those commands."""
         return self._planned(orders.hold_against(self.contract, theirs, time))
 
     def learn(self, tariffs: Sequence[Tariff]) -> bool:

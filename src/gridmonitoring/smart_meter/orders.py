@@ -91,6 +91,15 @@ def distrust(contract: MeterContract, time: int) -> list[Draft]:
     return contract.catch_up(time) + contract.report_expected(Event.INTEGRITY_FAILURE, time)
 
 
+def hear(contract: MeterContract, theirs: Account) -> None:
+    """Take note of a proven account, before the commands that came with it are carried out.
+
+    With each of them the order in which the grid has it can come out, and then the contract runs on that.
+    """
+    contract.heard = theirs.statement
+    contract.books.reconcile(theirs.statement)
+
+
 def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Draft]:
     """Hold the last statement of a proven account against the meter's own; report where they differ.
 
@@ -130,6 +139,8 @@ def _move_money(contract: MeterContract, number: int, command: CommandRow, time:
         contract.books.order(order)
     except (CreditError, TariffError):
         return ignore(contract, time)
+    if contract.heard is not None:
+        contract.books.reconcile(contract.heard)
     if command.kind is CommandKind.CLOSE and not contract.in_service:
         return [contract.report(Event.CLOSED, time)]
     return contract.report_expected(EVENTS[command.kind], time)
