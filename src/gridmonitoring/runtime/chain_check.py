@@ -1,4 +1,4 @@
-"""The chain that some validators' files hold: one replay, and every file held against it.
+"""The chain that some validators' files hold, followed once, and every file held against it.
 
 At each height the first block that verifies counts, whichever file has it; a file without it, or with
 another one, is named. Where no file has one, the check ends there.
@@ -7,18 +7,19 @@ another one, is named. Where no file has one, the check ends there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.state_rows import Table
-from gridmonitoring.blockchain.state_tree import StateTree
+from gridmonitoring.blockchain.checkpoint import decode_note
+from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.encoding.cbor import decode
-from gridmonitoring.errors import EncodingError, Tampered
+from gridmonitoring.errors import CheckpointError, EncodingError, Tampered
+from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
 from gridmonitoring.runtime.details_check import DetailsCheck
 from gridmonitoring.runtime.file_check import FileCheck
 from gridmonitoring.runtime.findings import MISSING, Finding, Report, merged
-from gridmonitoring.runtime.replay import Decoded, Replay
 from gridmonitoring.runtime.signature_checker import Ahead
 from gridmonitoring.runtime.storage.tables import Values
 from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, decode_body
@@ -42,44 +43,42 @@ class AtHeight(Struct):
     """The different blocks that can be read, in order of the files."""
     fault: str
     """Why one that cannot be read cannot."""
-    decoded: Decoded
+    decoded: Any
     """Transactions of the first of `blocks`."""
 
 
-class ReplayedState:
-    """A replay's state as the reference for files."""
+class Chain(Protocol):
+    """What follows the blocks: `replay.Replay` or `signed_chain.SignedChain`."""
 
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
+    height: int
+    log: TransactionLog
+    history: ValidatorHistory
 
-    @property
-    def tree(self) -> StateTree:
-        """Its tree."""
-        return self._replay.tree
+    def decode(self, body: bytes) -> Any:
+        """Decode a block's transactions, or return an `EncodingError`."""
+        ...
 
-    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield (table, key, encoded value) of every row."""
-        for (table, key), value in self._replay.state.encoded.items():
-            yield int(table), key, value
+    def begin(self, blocks: Iterable[tuple[StoredBlock, Any]]) -> Ahead:
+        """Start checking the signatures of blocks that come soon."""
+        ...
 
-    def value(self, table: int, key: bytes) -> bytes | None:
-        """Return the encoded value of a row, or None."""
-        if table not in _TABLES:
-            return None
-        return self._replay.state.encoded.get((Table(table), key))
+    def apply(self, block: StoredBlock, decoded: Any) -> Commit:
+        """Append a block that holds; raises `Tampered`, nothing having changed."""
+        ...
 
-
-_TABLES = frozenset(int(table) for table in Table)
 
 Step = Callable[[Commit], None]
 """Takes each block that holds, with all that follows from it."""
+AtEnd = Callable[[FileCheck], None]
+"""Checks the state of a file whose last block is the chain's present one."""
 
 
 class ChainCheck:
-    """Files of validators of one chain, checked by one replay."""
+    """Files of validators of one chain, checked along it once."""
 
-    def __init__(self, replay: Replay, checks: Sequence[FileCheck], report: Report) -> None:
-        self._replay = replay
+    def __init__(self, chain: Chain, checks: Sequence[FileCheck], report: Report, at_end: AtEnd) -> None:
+        self._chain = chain
+        self._at_end = at_end
         self._checks = checks
         self._report = report
         self._details = DetailsCheck(checks, report)
@@ -87,12 +86,12 @@ class ChainCheck:
         """Whether every block that any file has was verified."""
 
     def run(self, document: bytes, step: Step) -> None:
-        """Replay everything, compare as it goes, and the state at the end."""
+        """Follow the blocks, compare as it goes, and each file's state at its end."""
         self._finish_those_at_end(document)
         for at in self._checked_ahead(self._heights()):
             commit = self._append(at)
             if commit is None:
-                return
+                break
             for check, record in zip(self._checks, at.records, strict=True):
                 if not check.done:
                     check.block(record, commit.block)
@@ -100,20 +99,32 @@ class ChainCheck:
             self._details.entries(commit.block.header.first, decode_body(commit.block.body))
             step(commit)
             self._finish_those_at_end(document)
+        self._end(document)
+
+    def _end(self, document: bytes) -> None:
+        """Finish what can be: past a block that does not verify, only what another file vouches for."""
+        height = self._chain.height
+        if not self._ends_here():
+            return
         self.ended = True
+        for check in self._checks:
+            if not check.done:
+                check.surplus_blocks(height)
+                check.finish(document)
+                self._at_end(check)
         self._details.finish()
         self._name_those_behind()
 
     def _finish_those_at_end(self, document: bytes) -> None:
         """Check the state of files that hold no block past this one: also one that is behind is whole."""
         for check in self._checks:
-            if not check.done and check.last <= self._replay.height:
+            if not check.done and check.last <= self._chain.height:
                 check.finish(document)
-                check.rows(ReplayedState(self._replay))
+                self._at_end(check)
                 check.details.partial = True
 
     def _name_those_behind(self) -> None:
-        height = self._replay.height
+        height = self._chain.height
         for check in self._checks:
             if check.last < height and not check.blocks.partial:
                 key = str(height) if check.last == height - 1 else f"{check.last + 1}..{height}"
@@ -149,7 +160,7 @@ class ChainCheck:
                 blocks.append(_stored_block(record))
             except EncodingError as error:
                 fault = f"unreadable ({error})"
-        decoded: Decoded = self._replay.decode(blocks[0].body) if blocks else []
+        decoded = self._chain.decode(blocks[0].body) if blocks else []
         return AtHeight(height, records, blocks, fault, decoded)
 
     def _checked_ahead(self, heights: Iterator[AtHeight]) -> Iterator[AtHeight]:
@@ -157,24 +168,47 @@ class ChainCheck:
         queue: deque[tuple[list[AtHeight], Ahead]] = deque()
         for window in _windows(heights):
             first = ((at.blocks[0], at.decoded) for at in window if at.blocks)
-            queue.append((window, self._replay.begin(first)))
+            queue.append((window, self._chain.begin(first)))
             if len(queue) > WINDOWS_AHEAD:
                 yield from _ready(queue.popleft())
         while queue:
             yield from _ready(queue.popleft())
 
     def _append(self, at: AtHeight) -> Commit | None:
-        """Append the first block that verifies; where none does, say why for each file and return None."""
+        """Append the first block that verifies; where none does return None.
+
+        Files whose last block was before are whole without it; the others are told why they are not.
+        """
         fault = at.fault or MISSING
         for number, block in enumerate(at.blocks):
             try:
-                return self._replay.apply(block, self._replay.decode(block.body) if number else at.decoded)
+                return self._chain.apply(block, self._chain.decode(block.body) if number else at.decoded)
             except Tampered as error:
                 fault = str(error)
+        if self._ends_here():
+            return None
         for check, record in zip(self._checks, at.records, strict=True):
-            found = MISSING if record is None else fault
-            self._report(Finding(check.node, "block", str(at.height), found, "a block that verifies"))
+            if not check.done:
+                found = MISSING if record is None else fault
+                self._report(Finding(check.node, "block", str(at.height), found, "a block that verifies"))
         return None
+
+    def _ends_here(self) -> bool:
+        """Tell whether a file ends here, and no other has a block past here that a quorum signed."""
+        height = self._chain.height
+        if not any(check.ends_at(height) for check in self._checks):
+            return False
+        past = (note for check in self._checks if not check.done for note in check.notes_past(height))
+        return not any(self._is_signed(*note) for note in past)
+
+    def _is_signed(self, height: int, note: object) -> bool:
+        try:
+            if not isinstance(note, bytes) or decode_note(note).checkpoint.height != height:
+                return False
+            self._chain.history.require_quorum(height, note)
+        except CheckpointError:
+            return False
+        return True
 
 
 def _stored_block(record: Values) -> StoredBlock:

@@ -9,17 +9,23 @@ Left out: details, which are checked over all nodes together (`details_check`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from gridmonitoring.blockchain.state_tree import StateTree, bucket_rows, row_key_hash
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.errors import EncodingError, StorageError
-from gridmonitoring.processing.rows import decode_row
-from gridmonitoring.runtime.findings import MISSING, SHOWN, Finding, Report, Stream, TableCheck, show
+from gridmonitoring.errors import StorageError
+from gridmonitoring.runtime.findings import (
+    MISSING,
+    Finding,
+    Report,
+    Stream,
+    TableCheck,
+    show,
+)
+from gridmonitoring.runtime.state_check import Reference, check_state
 from gridmonitoring.runtime.storage.tables import (
     BLOCK,
+    BLOCKS_PAST,
     CHANNEL,
     DETAIL,
     HANDOVER,
@@ -38,23 +44,14 @@ from gridmonitoring.runtime.storage.tables import (
     stored_details,
     stored_truth,
 )
-from gridmonitoring.runtime.storage.truth import Commit, StoredBlock, row_name
+from gridmonitoring.runtime.storage.truth import Commit, StoredBlock
 
 
-class Reference(Protocol):
-    """The state as it should be."""
+class OpenFile(Protocol):
+    """Opens a file for checking."""
 
-    @property
-    def tree(self) -> StateTree:
-        """Its tree."""
-        ...
-
-    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield (table, key, encoded value) of every row."""
-        ...
-
-    def value(self, table: int, key: bytes) -> bytes | None:
-        """Return the encoded value of a row, or None."""
+    def __call__(self, path: Path) -> StoredFile:
+        """Raises `StorageError`."""
         ...
 
 
@@ -145,6 +142,23 @@ class FileCheck:
             )
         )
 
+    def ends_at(self, height: int) -> bool:
+        """Tell whether the file was read to its end, which is at this height."""
+        return self.done and self.last == height and not self.blocks.partial
+
+    def notes_past(self, height: int) -> Iterator[tuple[int, object]]:
+        """Yield (height, note as stored) of blocks past a height."""
+        stream = self._stream(self._truth, BLOCK, BLOCKS_PAST, height)
+        while stream.head is not None:
+            yield stream.head[0], stream.head[1]
+            stream.next()
+
+    def surplus_blocks(self, height: int) -> None:
+        """Require no block past a height."""
+        for above, _ in self.notes_past(height):
+            name = "a block that follows no other"
+            self._report(Finding(self.node, "block", str(above), name, MISSING, (above,), mendable=True))
+
     def derived(self, commit: Commit) -> None:
         """Require what follows from a block: its place, the tiles, segments and handovers it completed."""
         header = commit.block.header
@@ -181,119 +195,15 @@ class FileCheck:
                 TableCheck(self._stream(self._truth, TILE, TILES_OF_LEVEL, level)).finish()
 
     def rows(self, reference: Reference) -> None:
-        """Require the state to be the reference's, tree against tree, and name every row that is not."""
-        if self._truth is None:
-            return
-        odd: list[Values] = []
-        tree = StateTree(reference.tree.bits, self._hashed(odd))
-        for row in odd:
-            self._row(row[:2], row, None)
-        wrong = differing_rows(tree, reference.tree)
-        if not wrong:
-            return
-        named: set[bytes] = set()
-        for row in self._stored_rows():
-            key_hash = _key_hash(row)
-            if key_hash in wrong:
-                named.add(key_hash)
-                self._row(row[:2], row, reference.value(row[0], row[1]))
-        for table, key, value in reference.rows():
-            key_hash = row_key_hash(table, key)
-            if key_hash in wrong and key_hash not in named:
-                self._row((table, key), None, value)
+        """Require the state to be the reference's, and name every row that is not."""
+        if self._truth is not None:
+            self.matching_rows = check_state(self.node, self._stored_rows, reference, self._report)
 
     def _stored_rows(self) -> Iterator[Values]:
         stream = self._stream(self._truth, ROW)
         while (row := stream.head) is not None:
             yield row
             stream.next()
-
-    def _hashed(self, odd: list[Values]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key hash, value hash) of the stored rows; what is no row at all goes to `odd`."""
-        for row in self._stored_rows():
-            key_hash = _key_hash(row)
-            if key_hash:
-                self.matching_rows += 1
-                yield key_hash, sha256(row[2]).digest()
-            else:
-                odd.append(row)
-
-    def _row(self, place: Values, stored: Values | None, value: bytes | None) -> None:
-        table, key = place
-        if stored is not None:
-            self.matching_rows -= 1
-        found, expected = _describe(table, None if stored is None else stored[2], value)
-        self._report(
-            Finding(
-                self.node,
-                row_name(table) if isinstance(table, int) else f"row.{table}",
-                show((key,)),
-                found,
-                expected,
-                place,
-                None if value is None else (table, key, value),
-                mendable=True,
-            )
-        )
-
-
-class OpenFile(Protocol):
-    """Opens a file for checking."""
-
-    def __call__(self, path: Path) -> StoredFile:
-        """Raises `StorageError`."""
-        ...
-
-
-def differing_rows(tree: StateTree, reference: StateTree) -> set[bytes]:
-    """Return the key hashes of rows that differ, from the roots down to the differing buckets alone."""
-    wrong: set[bytes] = set()
-    for index in tree.differing_buckets(reference.get_node):
-        ours, theirs = dict(bucket_rows(tree.bucket(index))), dict(bucket_rows(reference.bucket(index)))
-        wrong |= {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
-    return wrong
-
-
-def _key_hash(row: Values) -> bytes:
-    """Return the key hash of a stored row, or nothing where its columns are not of a row's types."""
-    table, key, value = row
-    if not isinstance(table, int) or not isinstance(key, bytes) or not isinstance(value, bytes):
-        return b""
-    return row_key_hash(table, key) if table >= 0 else b""
-
-
-def _describe(table: object, stored: object, value: bytes | None) -> tuple[str, str]:
-    """Return what a row is and what it should be: the fields that differ, where both can be read."""
-    ours, theirs = _fields(table, stored), _fields(table, value)
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        names = [name for name in theirs if ours[name] != theirs[name]]
-        return _named(ours, names), _named(theirs, names)
-    return _text(ours), _text(theirs)
-
-
-def _fields(table: object, value: object) -> dict[str, object] | str:
-    if value is None:
-        return MISSING
-    if isinstance(table, int) and isinstance(value, bytes):
-        try:
-            row = decode_row(table, value)
-        except (EncodingError, ValueError, KeyError):
-            return show((value,))
-        return {name: getattr(row, name) for name in row.__struct_fields__}
-    return show((value,))
-
-
-def _text(fields: dict[str, object] | str) -> str:
-    return fields if isinstance(fields, str) else _named(fields, list(fields))
-
-
-def _named(fields: dict[str, object], names: list[str]) -> str:
-    text = ", ".join(f"{name}={_value(fields[name])}" for name in names)
-    return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
-
-
-def _value(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _block_fault(stored: Values, content: Values) -> str:

@@ -169,7 +169,7 @@ def verify_files(
 
     checks = [FileCheck(file.node, file.truth, file.details, report) for file in files]
     try:
-        ChainCheck(replay, checks, report).run(document, step)
+        ChainCheck(replay, checks, report, lambda check: check.rows(replay)).run(document, step)
     finally:
         for check in checks:
             check.close()

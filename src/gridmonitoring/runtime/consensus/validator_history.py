@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gridmonitoring.blockchain.checkpoint import decode_note, minimal_quorum, verify_quorum
+from gridmonitoring.blockchain.checkpoint import (
+    Checkpoint,
+    decode_note,
+    minimal_quorum,
+    require_minimal_quorum,
+    verify_quorum,
+)
 from gridmonitoring.blockchain.evidence_bundle import Handover
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
@@ -53,17 +59,30 @@ class ValidatorHistory:
 
     def follow(self, handovers: Iterable[tuple[int, bytes]]) -> None:
         """Take stored (height, handover) in, each verified by the set before; raises `Tampered`."""
-        bits = self._genesis.parameters.bucket_bits
         for height, stored in handovers:
             try:
-                handover = decode(stored, Handover, PACKAGE_LIMIT)
-                self.require_quorum(height, handover.note)
-                checkpoint = decode_note(handover.note).checkpoint
-                if checkpoint.height != height or checkpoint.origin != self._genesis.origin():
-                    raise CheckpointError("the note is of another block")
-                proof = RowProof(handover.bucket, handover.path)
-                verify_row(Table.VALIDATORS, b"", handover.validators, proof, checkpoint.state_root, bits)
-                changed = decode(handover.validators, ValidatorSet, PACKAGE_LIMIT)
+                self._changes.append((height, self._read(height, stored, None)))
             except (EncodingError, CheckpointError, MerkleError) as error:
                 raise Tampered("handover", str(height), str(error)) from error
-            self._changes.append((height, changed))
+
+    def accept(self, height: int, stored: bytes, signed: Checkpoint) -> bool:
+        """Take a stored handover in if it leads to the checkpoint of its block; tell whether it does."""
+        try:
+            self._changes.append((height, self._read(height, stored, signed)))
+        except (EncodingError, CheckpointError, MerkleError):
+            return False
+        return True
+
+    def _read(self, height: int, stored: bytes, signed: Checkpoint | None) -> ValidatorSet:
+        handover = decode(stored, Handover, PACKAGE_LIMIT)
+        self.require_quorum(height, handover.note)
+        require_minimal_quorum(handover.note, self.signing(height).powers())
+        checkpoint = decode_note(handover.note).checkpoint
+        if (checkpoint.height, checkpoint.origin) != (height, self._genesis.origin()):
+            raise CheckpointError("the note is of another block")
+        if signed is not None and checkpoint != signed:
+            raise CheckpointError("the note is not of the block at its height")
+        proof = RowProof(handover.bucket, handover.path)
+        bits = self._genesis.parameters.bucket_bits
+        verify_row(Table.VALIDATORS, b"", handover.validators, proof, checkpoint.state_root, bits)
+        return decode(handover.validators, ValidatorSet, PACKAGE_LIMIT)

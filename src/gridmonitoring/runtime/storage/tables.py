@@ -52,6 +52,7 @@ BLOCK = TableShape(
     "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)",
 )
 LAST_BLOCK = "SELECT max(height) FROM block"
+BLOCKS_PAST = "SELECT height, note FROM block WHERE height > ? ORDER BY height"
 START = TableShape(
     "start",
     1,

@@ -1,0 +1,133 @@
+"""A stored state held against another, tree against tree; every row that differs is named (spec: state).
+
+The trees are compared from the roots down to the buckets that differ, and only rows in those are
+looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Protocol
+
+from gridmonitoring.blockchain.state_tree import StateTree, bucket_rows, row_key_hash
+from gridmonitoring.errors import EncodingError
+from gridmonitoring.processing.rows import decode_row
+from gridmonitoring.runtime.findings import MISSING, SHOWN, Finding, Report, show, show_key
+from gridmonitoring.runtime.storage.tables import Values
+from gridmonitoring.runtime.storage.truth import row_name
+
+
+class Reference(Protocol):
+    """The state as it should be."""
+
+    @property
+    def tree(self) -> StateTree:
+        """Its tree."""
+        ...
+
+    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield (table, key, encoded value) of every row."""
+        ...
+
+    def value(self, table: int, key: bytes) -> bytes | None:
+        """Return the encoded value of a row, or None."""
+        ...
+
+
+def check_state(
+    node: str, stored_rows: Callable[[], Iterator[Values]], reference: Reference, report: Report
+) -> int:
+    """Report every stored row that is not the reference's; return how many are.
+
+    `stored_rows` yields (table, key, value) as they are stored, each time from the start.
+    """
+    odd: list[Values] = []
+    count = 0
+
+    def hashed() -> Iterator[tuple[bytes, bytes]]:
+        nonlocal count
+        for row in stored_rows():
+            key_hash = _key_hash(row)
+            if key_hash:
+                count += 1
+                yield key_hash, sha256(row[2]).digest()
+            else:
+                odd.append(row)
+
+    tree = StateTree(reference.tree.bits, hashed())
+    for row in odd:
+        report(_finding(node, row[:2], row, None))
+    wrong = differing_rows(tree, reference.tree)
+    if not wrong:
+        return count
+    named: set[bytes] = set()
+    for row in stored_rows():
+        key_hash = _key_hash(row)
+        if key_hash in wrong:
+            named.add(key_hash)
+            report(_finding(node, row[:2], row, reference.value(row[0], row[1])))
+    for table, key, value in reference.rows():
+        key_hash = row_key_hash(table, key)
+        if key_hash in wrong and key_hash not in named:
+            report(_finding(node, (table, key), None, value))
+    return count - len(named)
+
+
+def _finding(node: str, place: Values, stored: Values | None, value: bytes | None) -> Finding:
+    table, key = place
+    found, expected = _describe(table, None if stored is None else stored[2], value)
+    name = row_name(table) if isinstance(table, int) else f"row.{table}"
+    content = None if value is None else (table, key, value)
+    return Finding(node, name, show_key((key,)), found, expected, place, content, mendable=True)
+
+
+def differing_rows(tree: StateTree, reference: StateTree) -> set[bytes]:
+    """Return the key hashes of rows that differ, from the roots down to the differing buckets alone."""
+    wrong: set[bytes] = set()
+    for index in tree.differing_buckets(reference.get_node):
+        ours, theirs = dict(bucket_rows(tree.bucket(index))), dict(bucket_rows(reference.bucket(index)))
+        wrong |= {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    return wrong
+
+
+def _key_hash(row: Values) -> bytes:
+    """Return the key hash of a stored row, or nothing where its columns are not of a row's types."""
+    table, key, value = row
+    if not isinstance(table, int) or not isinstance(key, bytes) or not isinstance(value, bytes):
+        return b""
+    return row_key_hash(table, key) if table >= 0 else b""
+
+
+def _describe(table: object, stored: object, value: bytes | None) -> tuple[str, str]:
+    """Return what a row is and what it should be: the fields that differ, where both can be read."""
+    ours, theirs = _fields(table, stored), _fields(table, value)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        names = [name for name in theirs if ours[name] != theirs[name]]
+        return _named(ours, names), _named(theirs, names)
+    return _text(ours), _text(theirs)
+
+
+def _fields(table: object, value: object) -> dict[str, object] | str:
+    if value is None:
+        return MISSING
+    if isinstance(table, int) and isinstance(value, bytes):
+        try:
+            row = decode_row(table, value)
+        except (EncodingError, ValueError, KeyError):
+            return show((value,))
+        return {name: getattr(row, name) for name in row.__struct_fields__}
+    return show((value,))
+
+
+def _text(fields: dict[str, object] | str) -> str:
+    return fields if isinstance(fields, str) else _named(fields, list(fields))
+
+
+def _named(fields: dict[str, object], names: list[str]) -> str:
+    text = ", ".join(f"{name}={_value(fields[name])}" for name in names)
+    return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
+
+
+def _value(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
