@@ -37,7 +37,7 @@ from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, rea
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
 from gridmonitoring.runtime.meter_port import GridPort
-from gridmonitoring.runtime.meter_sending import Flushed, send_pending
+from gridmonitoring.runtime.meter_sending import BATCH, Flushed, send_pending
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.outbox import Outbox, Wire
 from gridmonitoring.smart_meter.books import BooksState
@@ -244,6 +244,10 @@ class MeterAgent:
         self._commit(self.meter.statement(stated.account, now))
 
     # sending
+
+    def outgoing(self) -> list[bytes]:
+        """Return the wire messages that `flush` sends first, for one who sends for several meters."""
+        return [pending.wire.wire for pending in self._outbox.pending(self._mid, BATCH)]
 
     def flush(self) -> Flushed:
         """Send what waits, in order, and hand over wrapped keys, until all is told or something must wait.
