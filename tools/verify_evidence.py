@@ -38,6 +38,7 @@ MAX_INT = 2**63 - 1
 DAY_MS = 86_400_000
 
 KINDS = {1: "reading", 2: "purchase", 3: "block", 4: "message", 5: "command", 6: "statement", 7: "bill"}
+TYPES = {*range(1, 7), *range(10, 16), *range(20, 31)}
 FORM, REPORT, LOCK, SIDE_BLOCK = 22, 23, 24, 25
 VENDOR, NODE, METER = 4, 9, 11
 TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE}
@@ -493,7 +494,7 @@ def _logged(chain: bytes, item: list[Any], point: Checkpoint) -> Logged:
     payload = _read(encoded, MAX_TRANSACTION, "payload", f"transaction {index}")
     kind, version, role, signer, sequence, time, body = payload
     _need(
-        version == 1 and (kind not in BODIES or _shape(BODIES[kind])(body)),
+        version == 1 and kind in TYPES and (kind not in BODIES or _shape(BODIES[kind])(body)),
         f"transaction {index} has another form",
     )
     signed = _to_be_signed("gridmon/transaction/1", chain, encoded)
@@ -848,6 +849,7 @@ def _check_bill(
     _need(digest == tariff_hash, "it is by another tariff than the one agreed and in force")
     energy = _energy(tariff, {code: now - before for code, before, now in counted}, statement[18])
     _need([line[:2] for line in lines] == [[number, wh] for number, wh, _ in energy], "it has other energy")
+    _need(bool(tariff[11][2]), "its tariff has no calendar")
     (days_before, month_before), (days, month) = (
         billing_days(tariff[11][2], time) for time in (since, until)
     )

@@ -20,9 +20,11 @@ from gridmonitoring.blockchain.evidence import verify
 from gridmonitoring.blockchain.evidence_bundle import Bundle, EvidenceRow, LoggedTransaction
 from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
+from gridmonitoring.blockchain.transactions import transaction_context
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode, loads
 from gridmonitoring.errors import EvidenceError
-from gridmonitoring.keys.signatures import assemble, sign_raw, split
+from gridmonitoring.keys.signatures import assemble, sign_raw, split, to_be_signed
 from tests.support.evidence_cases import parts, proven_bundles
 from tests.support.evidence_story import lock_form, tell
 from tests.support.mini_chain import MiniChain, key, seed
@@ -201,6 +203,43 @@ def test_any_other_value_of_a_field_is_refused(name: str, data: st.DataObject) -
     other = data.draw(values().filter(lambda value: encode(value) != encode(leaf)))
     remade.log_again(index, with_field(remade.chain.raws[index], path, other))
     assert refusing_step(remade.bundle(remade.signed_by_a_quorum)) >= 5
+
+
+@given(st.sampled_from(UNCHANGED), st.data())
+def test_both_verifiers_judge_alike_whatever_a_quorum_and_a_signer_conspire_to_write(
+    name: str, data: st.DataObject
+) -> None:
+    remade = Remade(name)
+    row = data.draw(st.sampled_from(remade.whole.rows))
+    written = loads(row.value, LIMIT)
+    path = data.draw(st.sampled_from([path for path, _ in leaves(written)]))
+    value = with_leaf(written, path[: data.draw(st.integers(0, len(path)))], data.draw(values()))
+    remade.chain.put_value(Table(row.table), row.key, encode(value))
+    for item in remade.whole.transactions[:1]:
+        signed = loads(split(item.raw)[0], LIMIT)
+        path = data.draw(st.sampled_from([path for path, _ in leaves(signed)]))
+        who = {Role.METER: "meter", Role.NODE: "node-1"}.get(signed[2], "registrar")
+        if data.draw(st.booleans()):
+            signed = with_leaf(signed, path, data.draw(values()))
+        remade.log_again(item.index, signed_again(remade.chain.id, who, encode(signed)))
+    bundle = remade.bundle(remade.signed_by_a_quorum)
+    assert accepted(verify, bundle, EvidenceError) == accepted(
+        verify_evidence.verify, bundle, verify_evidence.NotProven
+    )
+
+
+def accepted(verifier: Callable[[bytes, bytes], Any], bundle: bytes, refusal: type[Exception]) -> bool:
+    """Tell whether a verifier accepts a bundle; only its own refusal may be raised."""
+    try:
+        verifier(bundle, GENESIS)
+    except refusal:
+        return False
+    return True
+
+
+def signed_again(chain_id: bytes, name: str, payload: bytes) -> bytes:
+    """Return a transaction over any bytes, signed by a name."""
+    return assemble(payload, sign_raw(seed(name), to_be_signed(transaction_context(chain_id), payload)))
 
 
 def values() -> st.SearchStrategy[Any]:

@@ -17,15 +17,25 @@ from msgspec import Meta, Struct
 
 from gridmonitoring.blockchain.bodies import Report, Settlement
 from gridmonitoring.blockchain.transactions import Payload
-from gridmonitoring.encoding.bounds import IMPORT_TOTAL, import_rate
+from gridmonitoring.encoding.bounds import (
+    IMPORT_TOTAL,
+    Bytes6,
+    Bytes16,
+    Bytes32,
+    Currency,
+    Name,
+    Signed,
+    Unsigned,
+    import_rate,
+)
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, convert, encode, loads
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import Malformed, TariffError
 
 DAY_MS = 86_400_000
 """Milliseconds of a day."""
-FLAT, SLAB = 1, 2
-"""Tariff kinds with one price at a time; 3 is time of use."""
+FLAT, SLAB, TIME_OF_USE = 1, 2, 3
+"""Kinds of tariff."""
 TAX_WHOLE = 1_000_000
 """A tax of 100 %, in parts per million."""
 EXACT = 1000 * TAX_WHOLE
@@ -35,28 +45,28 @@ Charged = tuple[int, int, int]
 """(rate or slab, Wh, money or price per kWh)."""
 Rate = Annotated[int, Meta(ge=1, le=63)]
 """Number x of a rate, counted in register 1.8.x."""
-Transitions = Annotated[tuple[tuple[int, int], ...], Meta(min_length=1)]
+Transitions = Annotated[tuple[tuple[Unsigned, Signed], ...], Meta(min_length=1)]
 """(from ms, offset in minutes) in order."""
 
 
 class BillTerms(Struct, array_like=True, frozen=True, tag="billing-terms/1"):
     """Billing terms of an agreement."""
 
-    subscription_per_month: int
-    threshold: int
-    debt_recovery_permille: int
-    emergency_credit: int
-    tax_ppm: int
+    subscription_per_month: Unsigned
+    threshold: Unsigned
+    debt_recovery_permille: Unsigned
+    emergency_credit: Unsigned
+    tax_ppm: Unsigned
 
 
 class BillAgreement(Struct, array_like=True, frozen=True, tag="agreement/1"):
     """An agreement, as far as a bill reads it."""
 
-    utility: bytes
-    consumer: bytes
-    mid: bytes
-    customer_class: int
-    tariff: bytes
+    utility: Bytes16
+    consumer: Bytes16
+    mid: Bytes16
+    customer_class: Unsigned
+    tariff: Bytes32
     billing: BillTerms
 
 
@@ -64,65 +74,65 @@ class BillAgreementRow(Struct, array_like=True, frozen=True):
     """The row of the agreement in force."""
 
     agreement: BillAgreement
-    script: bytes
+    script: Bytes32
 
 
 class BillCalendar(Struct, array_like=True, frozen=True, tag="calendar/1"):
     """A tariff's calendar, as far as a bill reads it."""
 
-    zone: str
+    zone: Name
     transitions: Transitions
 
 
 class BillTariff(Struct, array_like=True, frozen=True, tag="tariff/1"):
     """A tariff."""
 
-    utility: bytes
-    name: str
-    currency: str
-    valid_from_ms: int
-    kind: int
-    rates: tuple[tuple[Rate, int], ...]
-    slabs: tuple[tuple[int | None, int], ...]
-    switching: tuple[tuple[int, int, int], ...]
-    standing_per_day: int
-    notice_ms: int
+    utility: Bytes16
+    name: Name
+    currency: Currency
+    valid_from_ms: Unsigned
+    kind: Annotated[int, Meta(ge=FLAT, le=TIME_OF_USE)]
+    rates: tuple[tuple[Rate, Unsigned], ...]
+    slabs: tuple[tuple[Unsigned | None, Unsigned], ...]
+    switching: tuple[tuple[Unsigned, Unsigned, Unsigned], ...]
+    standing_per_day: Unsigned
+    notice_ms: Unsigned
     calendar: BillCalendar
 
 
 class BillStatement(Struct, array_like=True, frozen=True, tag="statement/1"):
     """A statement."""
 
-    number: int
-    sequence: int
-    from_ms: int
-    time_ms: int
-    tariff: bytes
-    registers: tuple[tuple[bytes, int, int], ...]
-    lines: tuple[Charged, ...]
-    standing: int
-    subscription: int
-    tax: int
-    charge: int
-    topped_up: int
-    taken: int
-    recovered: int
-    credit: int
-    debt: int
-    period_start_ms: int
-    period_energy: int
-    period_charge: int
-    carry: int
+    number: Unsigned
+    sequence: Unsigned
+    from_ms: Unsigned
+    time_ms: Unsigned
+    tariff: Bytes32
+    registers: tuple[tuple[Bytes6, Unsigned, Unsigned], ...]
+    lines: tuple[tuple[Rate, Unsigned, Unsigned], ...]
+    standing: Unsigned
+    subscription: Unsigned
+    tax: Unsigned
+    charge: Unsigned
+    topped_up: Unsigned
+    taken: Unsigned
+    recovered: Unsigned
+    credit: Unsigned
+    debt: Unsigned
+    period_start_ms: Unsigned
+    period_energy: Unsigned
+    period_charge: Unsigned
+    carry: Annotated[int, Meta(ge=0, lt=EXACT)]
 
 
 class BillAccount(Struct, array_like=True, frozen=True, tag="account/1"):
     """An account."""
 
-    lots: tuple[tuple[int, int], ...]
-    debt: int
-    topped_up: int
-    taken: int
-    recovered: int
+    lots: tuple[tuple[Unsigned, Unsigned], ...]
+    debt: Unsigned
+    topped_up: Unsigned
+    taken: Unsigned
+    recovered: Unsigned
     statement: BillStatement
 
 

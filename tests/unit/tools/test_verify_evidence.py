@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gridmonitoring.blockchain.bodies import Kind
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
+from gridmonitoring.blockchain.state_rows import CommandKind, Table
 from tests.support.evidence_cases import proven_bundles
 from tests.support.project import ROOT
 from tools import verify_evidence
@@ -38,6 +41,17 @@ def test_it_imports_nothing_of_the_project() -> None:
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     roots = {name.split(".")[0] for name in names}
     assert roots - set(sys.stdlib_module_names) == ALLOWED
+
+
+def test_its_closed_lists_are_the_ledgers() -> None:
+    assert set(Kind) == verify_evidence.TYPES
+    assert range(1, verify_evidence.LAST_TABLE + 1) == range(1, max(Table) + 1)
+    assert {number: name.replace(" ", "_").upper() for number, name in verify_evidence.COMMANDS.items()} == {
+        int(kind): kind.name for kind in CommandKind
+    }
+    assert {number: name.upper() for number, name in verify_evidence.KINDS.items()} == {
+        int(kind): kind.name for kind in EvidenceKind
+    }
 
 
 def test_it_runs_alone(bundle: Path) -> None:
