@@ -7,6 +7,7 @@ block that refers to it is acknowledged.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ CREATE TABLE IF NOT EXISTS wrapped (
     PRIMARY KEY (mid, epoch, period, recipient)) WITHOUT ROWID;
 """
 
+PUT_DETAILS = """INSERT OR REPLACE INTO detail
+SELECT CAST(substr(value, 1, 19) AS INTEGER), substr(value, 39, 16), CAST(substr(value, 20, 19) AS INTEGER),
+       substr(value, 55) FROM carray(?)"""
+"""Writes details as `_packed` puts them."""
+DETAILS_PER_STATEMENT = 10_000
+"""Details written by one statement."""
+
 Detail = tuple[int, bytes, int, bytes]
 """(log index of the claim, MID, signed time ms, ciphertext)."""
 WrappedKey = tuple[bytes, int, int, bytes, bytes]
@@ -33,9 +41,9 @@ WrappedKey = tuple[bytes, int, int, bytes, bytes]
 class DetailStore:
     """One node's details, channels and wrapped period keys."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._db = open_database(path, SCHEMA)
+        self._db = open_database(path, SCHEMA, read_only=read_only)
         self._reader = open_database(path, SCHEMA, read_only=True)
 
     def close(self) -> None:
@@ -47,7 +55,9 @@ class DetailStore:
         """Write details and channel offers durably; raises `StorageError`."""
         try:
             with self._db:
-                self._db.executemany("INSERT OR REPLACE INTO detail VALUES (?, ?, ?, ?)", details)
+                remaining = iter(details)
+                while packed := _packed(islice(remaining, DETAILS_PER_STATEMENT)):
+                    self._db.execute(PUT_DETAILS, (apsw.carray(packed),))
                 self._db.executemany("INSERT OR IGNORE INTO channel VALUES (?, ?)", offers)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
@@ -119,3 +129,13 @@ class DetailStore:
             yield from self._reader.execute(sql, arguments)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
+
+
+def _packed(details: Iterable[Detail]) -> tuple[bytes, ...]:
+    """Return each detail as position and time (19 digits each) || MID || ciphertext.
+
+    Many are written by one statement: one by one, every detail would wait for the interpreter's lock.
+    """
+    return tuple(
+        [b"%019d%019d%b%b" % (position, time, mid, ciphertext) for position, mid, time, ciphertext in details]
+    )

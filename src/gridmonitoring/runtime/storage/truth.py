@@ -48,6 +48,9 @@ SEGMENT = 65536
 ID_PREFIX = 8
 """Bytes of a transaction ID that the index sorts by."""
 _ENTRY = ID_PREFIX + 8
+PUT_ROWS = """INSERT OR REPLACE INTO row (key, tbl, value)
+SELECT substr(value, 1, ?), ?, substr(value, ? + 1) FROM carray(?)"""
+"""Writes rows of one table and length of key, each as key || value."""
 _BLOBS = int(apsw.mapping_carray["SQLITE_CARRAY_BLOB"])
 
 
@@ -118,6 +121,18 @@ def build_segment(entries: Iterable[tuple[bytes, int]]) -> bytes:
     )
 
 
+def _alike(rows: Iterable[tuple[int, bytes, bytes | None]]) -> dict[tuple[int, int], list[bytes]]:
+    """Return key || value of the rows to write, by table and length of key.
+
+    Rows alike are written by one statement each: one by one, every row would wait for the interpreter's lock.
+    """
+    alike: dict[tuple[int, int], list[bytes]] = {}
+    for table, key, value in rows:
+        if value is not None:
+            alike.setdefault((table, len(key)), []).append(key + value)
+    return alike
+
+
 def row_name(table: int) -> str:
     """Return how a table of the state is called where tables of the file are meant too."""
     return f"row.{Table(table).name.lower()}" if table in _TABLES else f"row.{table}"
@@ -129,9 +144,12 @@ _TABLES = frozenset(int(table) for table in Table)
 class Truth:
     """One validator's file."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, hurried: bool = False) -> None:
+        """Open a file; `hurried` does not wait for the disk, for one that is synced before it is used."""
         self.path = path
         self._db = open_database(path, SCHEMA, read_only=read_only)
+        if hurried:
+            self._db.execute("PRAGMA synchronous=OFF")
         self._reader = open_database(path, SCHEMA, read_only=True)
 
     def close(self) -> None:
@@ -155,7 +173,6 @@ class Truth:
     def commit(self, commit: Commit) -> None:
         """Write one block and all that follows from it, durably; raises `StorageError`."""
         block = commit.block
-        puts = [row for row in commit.rows if row[2] is not None]
         gone = [row[:2] for row in commit.rows if row[2] is None]
         try:
             with self._db:
@@ -167,7 +184,8 @@ class Truth:
                     self._db.execute(
                         "INSERT INTO start VALUES (?, ?)", (block.header.first, block.header.height)
                     )
-                self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?, ?)", puts)
+                for (table, length), rows in _alike(commit.rows).items():
+                    self._db.execute(PUT_ROWS, (length, table, length, apsw.carray(tuple(rows))))
                 self._db.executemany("DELETE FROM row WHERE tbl = ? AND key = ?", gone)
                 self._db.executemany("INSERT INTO tile VALUES (?, ?, ?)", commit.tiles)
                 self._db.executemany("INSERT INTO segment VALUES (?, ?)", commit.segments)
