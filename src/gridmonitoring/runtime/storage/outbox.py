@@ -134,10 +134,11 @@ class Outbox:
     def settle(self, mid: bytes, taken: Sequence[Pending], refused: Sequence[tuple[Pending, str]]) -> None:
         """Delete what the grid acknowledged, and put aside with its rule what it refused for good.
 
-        Offers that no outgoing report needs any more go with them, but for the latest. Raises
+        Offers that no outgoing report needs any more go with them, but for the latest. Durable with the
+        next `commit`: what a power cut takes back is sent again, and answered as known. Raises
         `StorageError`.
         """
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             done = [(pending.position,) for pending in (*taken, *(pending for pending, _ in refused))]
             db.executemany("DELETE FROM outgoing WHERE position = ?", done)
             rows = [(mid, item.wire.sequence, rule, item.wire.wire) for item, rule in refused]
@@ -180,8 +181,9 @@ class Outbox:
             db.executemany(sql, [key[:4] for key in keys])
 
     @contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
         try:
+            self._db.pragma("synchronous", "FULL" if durable else "NORMAL")
             with self._db:
                 yield self._db
         except apsw.Error as error:
