@@ -108,7 +108,7 @@ def test_what_the_node_refuses_the_client_raises(client: Client) -> None:
     with pytest.raises(Refused) as caught:
         client.link(bytes(16), bytes(32))
     assert caught.value.rule == "unknown_meter"
-    with pytest.raises(Malformed, match="no table 99"):
+    with pytest.raises(Malformed, match="no Table 99"):
         client.call("row", 99, b"")
     with pytest.raises(Malformed, match="no method"):
         client.call("no such method")

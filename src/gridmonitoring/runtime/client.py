@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import Table
@@ -31,6 +32,7 @@ from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.network import Outcome
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.sockets import connected_socket
+from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import BlockHeader, StoredBlock
 from gridmonitoring.runtime.wire import (
     ANSWER_LIMIT,
@@ -164,6 +166,14 @@ class Client:
         """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
         return convert(self.call("details", mid, after, limit), list[tuple[int, int, bytes]])
 
+    def commands(self, mid: bytes) -> Sequence[bytes]:
+        """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
+        return convert(self.call("commands", mid), list[bytes])
+
+    def evidence(self, kind: EvidenceKind, mid: bytes, number: int | None = None) -> bytes:
+        """Return a bundle about a meter that the node has verified."""
+        return convert(self.call("evidence", int(kind), mid, -1 if number is None else number), bytes)
+
     # signing
 
     def signer(self, name: str) -> Signer:
@@ -191,6 +201,14 @@ class Client:
         """Hand sealed reports over; one outcome each."""
         answers = [answer for part in _parts(wires) for answer in self.call("deliver", part)]
         return [outcome_from_wire(answer) for answer in answers]
+
+    def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
+        """Hand sealed reports over; one outcome each."""
+        return self.deliver(wires)
+
+    def wrap(self, keys: Sequence[WrappedKey]) -> None:
+        """Keep period keys wrapped for their readers, durably, at every node."""
+        self.call("wrap", [list(key) for key in keys])
 
     def process(self, request: bytes, confirmation: bytes) -> Receipt:
         """Have a node make the form of a paid request; the same request gets the first receipt."""

@@ -18,12 +18,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.bodies import Authenticate, Form, Installation, Kind, SupplyPoint
+from gridmonitoring.blockchain.bodies import Authenticate, Form, Kind, SupplyPoint
 from gridmonitoring.blockchain.state_rows import PaymentRow, SupplyPointRow, Table, party_key
-from gridmonitoring.blockchain.transactions import decode_payload, sign_transaction
+from gridmonitoring.blockchain.transactions import decode_payload
 from gridmonitoring.contracts.agreement import Agreement, check_agreement
-from gridmonitoring.contracts.script import generate_script, script_hash
-from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.energy_center.tariffs import Tariff
@@ -33,6 +32,7 @@ from gridmonitoring.processing.rows import TariffRow, TariffSeriesRow, series_ke
 from gridmonitoring.runtime.entropy import new_keys, random_bytes
 from gridmonitoring.runtime.grid_port import Grid, load_signer
 from gridmonitoring.runtime.key_files import read_keys, write_keys
+from gridmonitoring.runtime.meter_home import device_of, meter_keys_file, running
 from gridmonitoring.runtime.offices import (
     NewMeter,
     agree,
@@ -126,25 +126,33 @@ def register_consumer(grid: Grid, name: str, folder: Path) -> Registered:
     return Registered(consumer.id, path, receipt.index)
 
 
-def tariff_named(grid: Grid, utility: bytes, name: str) -> Tariff:
-    """Return the latest tariff of a utility's name; raises `UserError`."""
+def find_tariff(grid: Grid, utility: bytes, name: str) -> Tariff | None:
+    """Return the latest tariff of a utility's name, or None."""
     series: TariffSeriesRow | None = grid.row(Table.TARIFF_SERIES, series_key(utility, name))
     if series is None:
-        names = sorted(
-            {row.tariff.name for _, row in grid.rows(Table.TARIFF) if row.tariff.utility == utility}
-        )
-        raise UserError(f"no tariff {name!r} is published; there are: {', '.join(names) or 'none'}")
+        return None
     row: TariffRow = grid.row(Table.TARIFF, series.latest)
     return row.tariff
 
 
+def tariff_named(grid: Grid, utility: bytes, name: str, time: int) -> Tariff:
+    """Return the tariff of a utility's name that is in force at a time; raises `UserError`."""
+    published = [row.tariff for _, row in grid.rows(Table.TARIFF) if row.tariff.utility == utility]
+    valid = [tariff for tariff in published if tariff.name == name and tariff.valid_from_ms < time]
+    if not valid:
+        names = ", ".join(sorted({tariff.name for tariff in published})) or "none"
+        raise UserError(f"no tariff {name!r} is in force; there are: {names}")
+    return max(valid, key=lambda tariff: tariff.valid_from_ms)
+
+
 def install_meter(
-    grid: Grid, consumer: Signer, meter: NewMeter, agreement: Agreement, tariff: Tariff, serial: str
+    grid: Grid, consumer: Signer, meter: NewMeter, agreement: Agreement, serial: str
 ) -> Installed:
     """Do all of IV-A: supply point, verification, link, agreement, the meter's own keys, access.
 
-    The meter's key file is made first, so that no meter is on the ledger whose keys are lost. Raises
-    `Refused`, or `ContractError` for terms that contradict each other.
+    The meter's key file is made first, so that no meter is on the ledger whose keys are lost. At the end the
+    meter has heard that it may give power, and has reported so. Raises `Refused`, `UserError`, or
+    `ContractError` for terms that contradict each other.
     """
     check_agreement(agreement)
     registrar, authenticator, utility = (
@@ -158,23 +166,19 @@ def install_meter(
         authenticator.transaction(Kind.AUTHENTICATE, Authenticate(meter.mid), time),
     )
     grid.link(meter.mid, commitment(serial, meter.salt))
-    keys = new_keys()
-    path = grid.directory.key_file(f"meter-{meter.mid.hex()}")
+    keys, path = new_keys(), meter_keys_file(grid.directory, meter.mid)
     write_keys(path, Role.METER, meter.mid, keys)
-    script = script_hash(generate_script(agreement, grid.genesis.contract_key))
-    registers = ((IMPORT_TOTAL, 0), *((code, 0) for code, _ in tariff.rate_registers))
-    installation = Installation(
-        1, keys.sign_key, keys.hpke_key, meter.code, script, registers, succeeded=True
-    )
-    time = grid.clock.now_ms()
-    access = _all_of(
-        grid,
-        agree(utility, consumer, agreement, time),
-        sign_transaction(
-            keys.seed, grid.chain_id, Role.METER, meter.mid, 1, time, Kind.INSTALLATION, installation
-        ),
-        give_access(authenticator, meter.mid, 1, time),
-    )
+    with running(grid.directory, device_of(grid, meter.mid, agreement), keys, grid) as agent:
+        time = grid.clock.now_ms()
+        access = _all_of(
+            grid,
+            agree(utility, consumer, agreement, time),
+            agent.install(meter.code, time),
+            give_access(authenticator, meter.mid, 1, time),
+        )
+        agent.poll(grid.clock.now_ms())
+        agent.flush()
+        script = agent.meter.contract.terms.script
     return Installed(meter.mid, path, script, access)
 
 

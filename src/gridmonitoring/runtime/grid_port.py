@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis
 from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
 from gridmonitoring.encoding.bounds import Bytes32, ChainId, Millis, Unsigned
@@ -24,6 +25,7 @@ from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.network import Outcome
 from gridmonitoring.runtime.parties import Signer
+from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
 
 PAGE = 500
@@ -124,6 +126,14 @@ class Grid(Protocol):
         """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
         ...
 
+    def commands(self, mid: bytes) -> Sequence[bytes]:
+        """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
+        ...
+
+    def evidence(self, kind: EvidenceKind, mid: bytes, number: int | None = None) -> bytes:
+        """Return a verified bundle about a meter, as `evidence_requests.make_evidence` does."""
+        ...
+
     # signing
 
     def signer(self, name: str) -> Signer:
@@ -142,6 +152,14 @@ class Grid(Protocol):
 
     def deliver(self, wires: Sequence[bytes]) -> list[Outcome]:
         """Hand sealed reports over; one outcome each."""
+        ...
+
+    def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
+        """Hand sealed reports over, as `meter_port.GridPort` has it: this is one."""
+        ...
+
+    def wrap(self, keys: Sequence[WrappedKey]) -> None:
+        """Keep period keys wrapped for their readers, durably, at every node."""
         ...
 
     def process(self, request: bytes, confirmation: bytes) -> Receipt:

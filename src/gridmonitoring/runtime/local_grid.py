@@ -15,6 +15,7 @@ from itertools import islice
 
 from gridmonitoring.blockchain.bodies import Kind, LinkMeter, PurchaseRequest
 from gridmonitoring.blockchain.checkpoint import app_hash
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import PurchaseRow, Table
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.errors import Refused, UserError
@@ -23,11 +24,14 @@ from gridmonitoring.runtime.clock import Clock, SimulatedClock, SystemClock
 from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision
 from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.evidence_requests import make_evidence
 from gridmonitoring.runtime.grid_port import PAGE, Status, ValidatorStatus
+from gridmonitoring.runtime.meter_gateway import MeterGateway
 from gridmonitoring.runtime.network import Network, Outcome, outcomes
 from gridmonitoring.runtime.offices import form_body, make_form
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
+from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
 
 
@@ -43,6 +47,7 @@ class LocalGrid(Network):
         if simulated is not None:
             simulated.move_to(self.application.time)
         self._simulated = simulated
+        self._gateway = MeterGateway(self)
         self._last: Future[None] | None = None
 
     # reading
@@ -84,9 +89,7 @@ class LocalGrid(Network):
     def status(self) -> Status:
         """Return how the network stands."""
         application = self.application
-        validators = (
-            ValidatorStatus(v.name, v.height, v.halted or "") for v in self.engine.validators
-        )
+        validators = (ValidatorStatus(v.name, v.height, v.halted or "") for v in self.engine.validators)
         return Status(
             application.height,
             application.time,
@@ -103,7 +106,23 @@ class LocalGrid(Network):
         store = self.details[self.engine.voting()[0].name]
         return list(islice((found for found in store.details_of(mid) if found[0] > after), min(limit, PAGE)))
 
+    def commands(self, mid: bytes) -> Sequence[bytes]:
+        """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
+        return self._gateway.commands(mid)
+
+    def evidence(self, kind: EvidenceKind, mid: bytes, number: int | None = None) -> bytes:
+        """Return a verified bundle about a meter, as `make_evidence` does."""
+        return make_evidence(self.application, self.document, kind, mid, number)
+
     # a node's office
+
+    def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
+        """Take sealed reports of meters; one outcome each."""
+        return self.deliver(wires)
+
+    def wrap(self, keys: Sequence[WrappedKey]) -> None:
+        """Keep period keys wrapped for their readers, at every node."""
+        self._gateway.wrap(keys)
 
     def process(self, request: bytes, confirmation: bytes) -> Receipt:
         """Make the form of a paid request and have it decided; the same request gets the first receipt."""

@@ -16,9 +16,11 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from enum import IntEnum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import EncodingError, Malformed
@@ -48,6 +50,8 @@ MAX_IN_FLIGHT = 16
 
 LAST_WORDS_S = 2.0
 """How long a connection may take to read its last answers when the node ends, seconds."""
+
+C = TypeVar("C", bound=IntEnum)
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
@@ -202,16 +206,19 @@ def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
     """Return method -> what does it; results are plain values."""
 
     def rows(table: int, prefix: bytes, after: bytes, limit: int) -> list[list[bytes]]:
-        return [[key, encode(value)] for key, value in grid.rows(_table(table), prefix, after, limit)]
+        return [[key, encode(value)] for key, value in grid.rows(_coded(Table, table), prefix, after, limit)]
 
     def block(height: int) -> list[bytes] | None:
         found = grid.block(height)
         return None if found is None else [encode(found.header), found.body, found.note]
 
+    def evidence(kind: int, mid: bytes, number: int) -> bytes:
+        return grid.evidence(_coded(EvidenceKind, kind), mid, None if number < 0 else number)
+
     return {
         "process": lambda request, confirmation: receipt_to_wire(grid.process(request, confirmation)),
         "link": lambda mid, device: receipt_to_wire(grid.link(mid, device)),
-        "row": lambda table, key: grid.application.row_bytes(_table(table), key),
+        "row": lambda table, key: grid.application.row_bytes(_coded(Table, table), key),
         "rows": rows,
         "transaction": grid.transaction,
         "find": grid.find,
@@ -220,16 +227,19 @@ def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
         "consistency": grid.consistency,
         "status": grid.status,
         "details": grid.details_of,
+        "commands": lambda mid: list(grid.commands(mid)),
+        "evidence": evidence,
+        "wrap": grid.wrap,
         "time": grid.clock.now_ms,
         "move_clock": grid.move_clock,
     }
 
 
-def _table(number: int) -> Table:
+def _coded(codes: type[C], number: int) -> C:
     try:
-        return Table(number)
+        return codes(number)
     except ValueError as error:
-        raise Malformed(f"the state has no table {number}") from error
+        raise Malformed(f"there is no {codes.__name__} {number}") from error
 
 
 def serve(grid: LocalGrid, ready: Callable[[Status], None]) -> None:

@@ -41,6 +41,7 @@ _Position = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
 METHODS: Mapping[str, Any] = {
     "submit": tuple[_Items],
     "deliver": tuple[_Items],
+    "wrap": tuple[tuple[tuple[Bytes16, Unsigned, Unsigned, Bytes32, bytes], ...]],
     "process": tuple[bytes, bytes],
     "link": tuple[Bytes16, Bytes32],
     "row": tuple[Unsigned, _Key],
@@ -52,6 +53,8 @@ METHODS: Mapping[str, Any] = {
     "consistency": tuple[Unsigned, Unsigned],
     "status": tuple[()],
     "details": tuple[Bytes16, _Position, Unsigned],
+    "commands": tuple[Bytes16],
+    "evidence": tuple[Unsigned, Bytes16, _Position],
     "time": tuple[()],
     "move_clock": tuple[Millis],
 }

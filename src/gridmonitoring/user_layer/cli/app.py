@@ -12,13 +12,17 @@ import typer
 
 import gridmonitoring
 from gridmonitoring.user_layer.cli.bench import app as bench_app
+from gridmonitoring.user_layer.cli.evidence import evidence
 from gridmonitoring.user_layer.cli.init import init
 from gridmonitoring.user_layer.cli.install import install
+from gridmonitoring.user_layer.cli.meter import app as meter_app
 from gridmonitoring.user_layer.cli.node import node
 from gridmonitoring.user_layer.cli.output import Guard
 from gridmonitoring.user_layer.cli.pay import pay
 from gridmonitoring.user_layer.cli.register import register
 from gridmonitoring.user_layer.cli.show import app as show_app
+from gridmonitoring.user_layer.cli.supply import capacity, tariff
+from gridmonitoring.user_layer.cli.verify import verify
 
 app = typer.Typer(
     name="gridmon",
@@ -28,8 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (init, register, install, pay, node):
+for command in (init, register, install, pay, tariff, capacity, node, evidence, verify):
     app.command()(command)
+app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")
 app.add_typer(bench_app, name="bench")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gridmonitoring.blockchain.genesis import Parameters
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.energy_center.calendar import DAY_MS
-from gridmonitoring.errors import UserError
 from gridmonitoring.runtime.clock import SystemClock
 from gridmonitoring.runtime.counter import grid_office
 from gridmonitoring.runtime.directory import Directory
@@ -19,13 +18,11 @@ from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.offices import offer_capacity, publish
 from gridmonitoring.user_layer.cli.money import parse_decimal, parse_price
 from gridmonitoring.user_layer.cli.output import Json, Output, facts
-from gridmonitoring.user_layer.cli.standard_tariffs import fixed_offset, standard_tariffs
+from gridmonitoring.user_layer.cli.standard_tariffs import Shape, fixed_offset, standard_tariff, utc_offset
 from gridmonitoring.user_layer.cli.times import parse_time, time_text
 
 CAPACITY_DAYS = 366
 """How long the first window of capacity lasts."""
-
-_OFFSET = re.compile(r"([+-])([01][0-9]):([0-5][0-9])", re.ASCII)
 
 
 def init(
@@ -39,10 +36,15 @@ def init(
     minor_digits: Annotated[int, typer.Option(min=0, max=4, help="Decimals of the currency.")] = 2,
     price: Annotated[str, typer.Option(help="Price of a kWh in the three standard tariffs.")] = "0.25",
     standing: Annotated[str, typer.Option(help="Their standing charge per day.")] = "0.30",
-    utc_offset: Annotated[str, typer.Option(metavar="+HH:MM", help="Their local time.")] = "+01:00",
+    offset: Annotated[
+        str, typer.Option("--utc-offset", metavar="+HH:MM", help="Their local time.")
+    ] = "+01:00",
     capacity: Annotated[
         str, typer.Option(metavar="MWH", help="Energy to dispatch in the first year.")
     ] = "10000",
+    bucket_bits: Annotated[
+        int, typer.Option(min=4, max=24, help="State buckets, log2; 20 for a million meters. Never changes.")
+    ] = 16,
     start: Annotated[
         str | None,
         typer.Option(
@@ -58,12 +60,13 @@ def init(
     """
     money = parse_price(price, minor_digits, "--price"), parse_price(standing, minor_digits, "--standing")
     energy = parse_decimal(capacity, 6, "--capacity")
-    calendar = fixed_offset(_minutes(utc_offset))
+    calendar = fixed_offset(utc_offset(offset))
     now = SystemClock().now_ms() if start is None else parse_time(start, "--start")
+    parameters = Parameters(bucket_bits=bucket_bits)
     place = Directory(directory)
     place.acquire()
     try:
-        genesis = found(place, Plan(name, area, currency, minor_digits, validators), now)
+        genesis = found(place, Plan(name, area, currency, minor_digits, validators, parameters), now)
         if start is not None:
             place.simulated.touch()
     finally:
@@ -71,7 +74,11 @@ def init(
     with LocalGrid(place) as grid:
         utility = grid.signer(grid_office(grid, Role.UTILITY))
         center = grid.signer(grid_office(grid, Role.ENERGY_CENTER))
-        tariffs = standard_tariffs(utility.id, currency, *money, max(now - DAY_MS, 0), calendar)
+        valid_from = max(now - DAY_MS, 0)
+        tariffs = [
+            standard_tariff(shape, utility.id, shape.value, currency, *money, valid_from, calendar)
+            for shape in Shape
+        ]
         for tariff in tariffs:
             grid.require(publish(utility, tariff, now))
         grid.require(offer_capacity(center, now, now + CAPACITY_DAYS * DAY_MS, energy, now))
@@ -96,10 +103,3 @@ def init(
         ("next", f"gridmon register {directory} --name alice"),
     ]
     Output(as_json).result(data, lambda out: out.print(facts(f"Network in {directory}", rows)))
-
-
-def _minutes(text: str) -> int:
-    found = _OFFSET.fullmatch(text)
-    if found is None:
-        raise UserError(f"--utc-offset: {text!r} is not an offset like +01:00")
-    return (int(found[2]) * 60 + int(found[3])) * (-1 if found[1] == "-" else 1)

@@ -95,7 +95,7 @@ def install(
             (),
             grid.clock.now_ms(),
         )
-        done = install_meter(grid, holder, meter, agreement, plan, serial)
+        done = install_meter(grid, holder, meter, agreement, serial)
     data = {
         "meter": done.mid,
         "consumer": holder.id,
@@ -117,4 +117,4 @@ def install(
 
 
 def _tariff(grid: Grid, name: str) -> Tariff:
-    return tariff_named(grid, grid.signer(grid_office(grid, Role.UTILITY)).id, name)
+    return tariff_named(grid, grid.signer(grid_office(grid, Role.UTILITY)).id, name, grid.clock.now_ms())

@@ -92,6 +92,10 @@ def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
     return table
 
 
+class BadResult(Exception):
+    """The result was given, and it is not a good one: exit code 1, and why on stderr."""
+
+
 class Guard:
     """Turns whatever ends a command into one clear line and an exit code."""
 
@@ -110,6 +114,8 @@ class Guard:
             return True
         if isinstance(error, SystemExit):
             self.code = 1 if error.code else 0
+        elif isinstance(error, BadResult):
+            self._fail("BadResult", str(error), answered=True)
         elif isinstance(error, typer.TyperException):
             self._fail("UsageError" if error.exit_code == 2 else "UserError", error.format_message())
             self.code = error.exit_code
@@ -128,8 +134,8 @@ class Guard:
         advice = "please report it, with what GRIDMON_DEBUG=1 prints"
         self._fail("Unexpected", f"an error that nobody foresaw ({what}); {advice}")
 
-    def _fail(self, kind: str, message: str, rule: str | None = None) -> None:
+    def _fail(self, kind: str, message: str, rule: str | None = None, *, answered: bool = False) -> None:
         self.code = 1
-        if self._as_json:
+        if self._as_json and not answered:
             write_line({"error": {"type": kind, "rule": rule, "message": message}})
         sys.stderr.write(f"error: {' '.join(message.split())}\n")

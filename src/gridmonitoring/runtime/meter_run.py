@@ -1,0 +1,142 @@
+"""Running a simulated meter on recorded readings: its timetable, and its line to the grid (paper IV-B).
+
+Where time is the machine's, readings up to now are measured at once and then minute by minute. Where time is
+simulated, they are measured as fast as asked for, and move the network's time with them. The meter sends
+what it has and asks for commands at every step; what cannot be sent waits in its outbox.
+
+Left out: where the readings come from, and what to show of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Event
+
+from msgspec import Struct
+
+from gridmonitoring.contracts.meter_rule import MeterState
+from gridmonitoring.errors import DirectoryBusy, NodeUnavailable
+from gridmonitoring.runtime.client import open_grid
+from gridmonitoring.runtime.grid_port import Grid
+from gridmonitoring.runtime.meter_agent import MeterAgent
+from gridmonitoring.runtime.network import Outcome
+from gridmonitoring.runtime.simulators.replay import Minutes, Replay
+from gridmonitoring.runtime.storage.details import WrappedKey
+
+MINUTE_MS = 60_000
+"""Milliseconds of a minute."""
+
+
+class Line:
+    """A meter's way to the grid, which may be cut and found again: a `GridPort`."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+
+    def again(self) -> bool:
+        """Try to reach the grid anew; return whether it worked."""
+        try:
+            found = open_grid(self.grid.directory.root)
+        except (DirectoryBusy, NodeUnavailable):
+            return False
+        self.grid.close()
+        self.grid = found
+        return True
+
+    def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
+        """Hand sealed reports over."""
+        return self.grid.deliver(wires)
+
+    def commands(self, mid: bytes) -> Sequence[bytes]:
+        """Return what the meter has not acknowledged."""
+        return self.grid.commands(mid)
+
+    def wrap(self, keys: Sequence[WrappedKey]) -> None:
+        """Hand wrapped keys over."""
+        self.grid.wrap(keys)
+
+
+class Pace(Struct, frozen=True):
+    """How fast a recording is played."""
+
+    simulated: bool
+    """Whether the readings move the network's time."""
+    speed: float
+    """Recorded time over the machine's; 0 for as fast as it goes."""
+
+
+class Progress(Struct, frozen=True):
+    """How far a run is."""
+
+    time: int
+    """End of the last minute measured, ms."""
+    reports: int
+    """Reports made so far."""
+    refused: int
+    """Reports that the grid refused for good."""
+    waiting: int
+    """Wire messages that are still to be sent."""
+
+
+class MeterRun:
+    """One meter on one recording."""
+
+    def __init__(self, agent: MeterAgent, line: Line, minutes: Minutes, pace: Pace) -> None:
+        self._agent = agent
+        self._line = line
+        self._pace = pace
+        self._replay = Replay(agent, minutes)
+        self._begin, self._end = max(minutes.start_ms, agent.time), self._replay.end_ms
+        self._interval = agent.meter.contract.terms.agreement.reporting_interval_ms
+        self.reports = self.refused = 0
+        self.cut_off_from_grid = False
+        """Whether the line was down at the last step."""
+
+    def run(self, stop: Event, tell: Callable[[Progress], None]) -> Progress:
+        """Play until the recording ends or `stop` is set; return how it ended.
+
+        At full speed a line that breaks ends the run with its error; in its own time the meter goes on and
+        tries again. Nothing is lost either way.
+        """
+        now, pace = self._begin, self._pace
+        self._step(now if pace.simulated else min(now, self._line.grid.clock.now_ms()))
+        while now < self._end and not stop.is_set():
+            limit = self._end if pace.simulated else min(self._line.grid.clock.now_ms(), self._end)
+            stride = MINUTE_MS if pace.simulated and pace.speed else self._interval
+            following = min(now + stride - now % stride, limit)
+            if following > now:
+                now = following
+                self._step(now)
+                tell(self._progress())
+            caught_up = not pace.simulated and now >= limit
+            if caught_up and not pace.speed:
+                break
+            if pace.speed and now < self._end and (pace.simulated or caught_up):
+                stop.wait(MINUTE_MS / 1000 / pace.speed)
+        return self._progress()
+
+    def _step(self, now: int) -> None:
+        self.reports += self._replay.advance(now)
+        try:
+            if self.cut_off_from_grid and not self._line.again():
+                return
+            self._meet(now)
+            self.cut_off_from_grid = False
+        except NodeUnavailable:
+            if not self._pace.speed:
+                raise
+            self.cut_off_from_grid = True
+
+    def _meet(self, now: int) -> None:
+        """Send, hear what there is, and answer it; the person at home accepts when power is offered again."""
+        if self._pace.simulated:
+            self._line.grid.move_clock(now)
+        agent = self._agent
+        self.refused += agent.flush().refused
+        agent.poll(now)
+        if agent.meter.state is MeterState.READY_FOR_RECONNECTION:
+            self.reports += agent.accept_reconnection(now)
+        self.refused += agent.flush().refused
+
+    def _progress(self) -> Progress:
+        return Progress(self._agent.time, self.reports, self.refused, self._agent.waiting)
