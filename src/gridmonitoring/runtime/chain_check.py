@@ -19,7 +19,7 @@ from gridmonitoring.errors import CheckpointError, EncodingError, Tampered
 from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
 from gridmonitoring.runtime.details_check import DetailsCheck
 from gridmonitoring.runtime.file_check import FileCheck
-from gridmonitoring.runtime.findings import MISSING, Finding, Report, merged
+from gridmonitoring.runtime.findings import BEHIND, MISSING, Finding, Report, merged
 from gridmonitoring.runtime.signature_checker import Ahead
 from gridmonitoring.runtime.storage.tables import Values
 from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, decode_body
@@ -128,7 +128,7 @@ class ChainCheck:
         for check in self._checks:
             if check.last < height and not check.blocks.partial:
                 key = str(height) if check.last == height - 1 else f"{check.last + 1}..{height}"
-                self._report(Finding(check.node, "block", key, MISSING, "blocks that a quorum signed"))
+                self._report(Finding(check.node, "block", key, MISSING, BEHIND))
 
     def _heights(self) -> Iterator[AtHeight]:
         """Yield what the files have at each height from 1; those below are surplus, a hole is empty."""

@@ -87,10 +87,9 @@ class DetailsCheck:
     ) -> None:
         count = len(key)
         found = MISSING if row is None else show(row[count:])
-        expected = MISSING if good is None else show(good[count:])
+        expected = show(good[count:]) if good else MISSING if mendable else "what the log names"
         if wrong:
             found = f"{found} ({wrong})"
-            expected = expected if good else "what the log names"
         self._report(Finding(stream.node, stream.table, show_key(key), found, expected, key, good, mendable))
 
 

@@ -22,7 +22,7 @@ from gridmonitoring.runtime.findings import (
     TableCheck,
     show,
 )
-from gridmonitoring.runtime.state_check import Reference, check_state
+from gridmonitoring.runtime.state_check import Reference, StoredState, check_state
 from gridmonitoring.runtime.storage.tables import (
     BLOCK,
     BLOCKS_PAST,
@@ -32,6 +32,7 @@ from gridmonitoring.runtime.storage.tables import (
     LAST_BLOCK,
     META,
     ROW,
+    ROW_VALUE,
     SEGMENT,
     START,
     TILE,
@@ -194,16 +195,26 @@ class FileCheck:
             if level not in known:
                 TableCheck(self._stream(self._truth, TILE, TILES_OF_LEVEL, level)).finish()
 
+    def state(self, bits: int) -> StoredState:
+        """Return the stored state; raises `StorageError` where it cannot be read."""
+        return StoredState(bits, self._stored_rows, self._stored_value)
+
     def rows(self, reference: Reference) -> None:
         """Require the state to be the reference's, and name every row that is not."""
-        if self._truth is not None:
-            self.matching_rows = check_state(self.node, self._stored_rows, reference, self._report)
+        if self._truth is None:
+            return
+        try:
+            stored = self.state(reference.tree.bits)
+            self.matching_rows = check_state(self.node, stored, reference, self._report)
+        except StorageError as error:
+            self._report(Finding(self.node, "row", "", f"unreadable ({error})", "readable"))
 
     def _stored_rows(self) -> Iterator[Values]:
-        stream = self._stream(self._truth, ROW)
-        while (row := stream.head) is not None:
-            yield row
-            stream.next()
+        return iter(()) if self._truth is None else self._truth.scan(ROW.select)
+
+    def _stored_value(self, table: int, key: bytes) -> bytes | None:
+        found = iter(()) if self._truth is None else self._truth.scan(ROW_VALUE, table, key)
+        return next((value for (value,) in found if isinstance(value, bytes)), None)
 
 
 def _block_fault(stored: Values, content: Values) -> str:

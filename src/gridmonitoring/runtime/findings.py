@@ -16,6 +16,8 @@ from gridmonitoring.runtime.storage.tables import Values
 
 MISSING = "missing"
 """What is there where nothing is, and what should be where something is too much."""
+BEHIND = "blocks that a quorum signed"
+"""What should be where a file ends before others do."""
 SHOWN = 60
 """Longest value that is shown in full, characters."""
 
@@ -39,6 +41,11 @@ class Finding(Struct, frozen=True):
     """Whole row as it should be stored, for healing; None where none should be or it is not known."""
     mendable: bool = False
     """Whether `place` and `content` say how to mend it."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether the file is only older than others."""
+        return self.expected == BEHIND
 
     def __str__(self) -> str:
         name = " ".join(part for part in (self.table, self.key) if part)

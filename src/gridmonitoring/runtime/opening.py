@@ -38,10 +38,21 @@ def open_application(
     folder: Path, document: bytes, genesis: Genesis, pool: VerifierPool | None = None
 ) -> Application:
     """Open a validator's truth and require that it is what a quorum signed last; raises `StorageError`."""
-    path = folder / TRUTH
+    return open_truth(folder / TRUTH, document, genesis, pool)
+
+
+def open_truth(
+    path: Path,
+    document: bytes,
+    genesis: Genesis,
+    pool: VerifierPool | None = None,
+    *,
+    read_only: bool = False,
+) -> Application:
+    """As `open_application`, for a file of any name."""
     if not path.is_file():
-        raise StorageError(f"{TRUTH} is missing")
-    truth = Truth(path)
+        raise StorageError(f"{path.name} is missing")
+    truth = Truth(path, read_only=read_only)
     try:
         if truth.genesis() != document:
             raise Tampered("meta", "genesis", "is not the genesis document of this chain")
@@ -50,7 +61,7 @@ def open_application(
         require_head(application)
     except (EncodingError, MerkleError, CheckpointError) as error:
         truth.close()
-        raise StorageError(f"{TRUTH}: {error}") from error
+        raise StorageError(f"{path.name}: {error}") from error
     except StorageError:
         truth.close()
         raise

@@ -35,34 +35,55 @@ class Reference(Protocol):
         ...
 
 
-def check_state(
-    node: str, stored_rows: Callable[[], Iterator[Values]], reference: Reference, report: Report
-) -> int:
-    """Report every stored row that is not the reference's; return how many are.
+StoredRows = Callable[[], Iterator[Values]]
+"""Yields (table, key, value) as they are stored, each time from the start."""
+FindRow = Callable[[int, bytes], bytes | None]
+"""(table, key) -> value of a stored row, or None."""
 
-    `stored_rows` yields (table, key, value) as they are stored, each time from the start.
-    """
-    odd: list[Values] = []
-    count = 0
 
-    def hashed() -> Iterator[tuple[bytes, bytes]]:
-        nonlocal count
-        for row in stored_rows():
+class StoredState:
+    """The state as a file has it, with its tree."""
+
+    def __init__(self, bits: int, stored_rows: StoredRows, find: FindRow) -> None:
+        self._stored_rows = stored_rows
+        self._find = find
+        self.count = 0
+        """Rows in the tree."""
+        self.odd: list[Values] = []
+        """Stored rows that are no rows of a state: columns of other types."""
+        self.tree = StateTree(bits, self._hashed())
+        """Tree of all others."""
+
+    def _hashed(self) -> Iterator[tuple[bytes, bytes]]:
+        for row in self._stored_rows():
             key_hash = _key_hash(row)
             if key_hash:
-                count += 1
+                self.count += 1
                 yield key_hash, sha256(row[2]).digest()
             else:
-                odd.append(row)
+                self.odd.append(row)
 
-    tree = StateTree(reference.tree.bits, hashed())
-    for row in odd:
+    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield (table, key, encoded value) of every row."""
+        yield from self._stored_rows()
+
+    def value(self, table: int, key: bytes) -> bytes | None:
+        """Return the encoded value of a row, or None."""
+        return self._find(table, key)
+
+
+def check_state(node: str, stored: StoredState, reference: Reference, report: Report) -> int:
+    """Report every stored row that is not the reference's; return how many are.
+
+    Raises `StorageError` where rows cannot be read.
+    """
+    for row in stored.odd:
         report(_finding(node, row[:2], row, None))
-    wrong = differing_rows(tree, reference.tree)
+    wrong = differing_rows(stored.tree, reference.tree)
     if not wrong:
-        return count
+        return stored.count
     named: set[bytes] = set()
-    for row in stored_rows():
+    for row in stored.rows():
         key_hash = _key_hash(row)
         if key_hash in wrong:
             named.add(key_hash)
@@ -71,7 +92,7 @@ def check_state(
         key_hash = row_key_hash(table, key)
         if key_hash in wrong and key_hash not in named:
             report(_finding(node, (table, key), None, value))
-    return count - len(named)
+    return stored.count - len(named)
 
 
 def _finding(node: str, place: Values, stored: Values | None, value: bytes | None) -> Finding:

@@ -76,6 +76,7 @@ ROW = TableShape(
     "DELETE FROM row WHERE tbl = ? AND key = ?",
     "INSERT OR REPLACE INTO row VALUES (?, ?, ?)",
 )
+ROW_VALUE = "SELECT value FROM row WHERE tbl = ? AND key = ?"
 SEGMENT = TableShape(
     "segment",
     1,
@@ -129,6 +130,7 @@ class StoredFile:
         self.path = path
         self._schema = schema
         self._db = open_database(path, schema, read_only=True)
+        self._db.execute("BEGIN")  # one view of the file, also while its owner writes
 
     def close(self) -> None:
         """Close the file."""
