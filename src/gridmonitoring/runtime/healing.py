@@ -20,23 +20,19 @@ from gridmonitoring.errors import CheckpointError, MerkleError, StorageError
 from gridmonitoring.runtime.audit import audit_files
 from gridmonitoring.runtime.consensus.application import Application
 from gridmonitoring.runtime.consensus.following import follow
-from gridmonitoring.runtime.detail_check import share_details
+from gridmonitoring.runtime.detail_healing import DETAIL_PARTS, follow_details, mend_details, mends_of
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.findings import Finding
-from gridmonitoring.runtime.opening import DETAILS, open_truth
+from gridmonitoring.runtime.opening import open_truth
 from gridmonitoring.runtime.rebuilding import rebuild
 from gridmonitoring.runtime.signature_checker import VerifierPool
-from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.storage.replacing import (
-    Mend,
     beside,
     copy_database,
     discard,
     mend,
     replace_database,
 )
-from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, SHAPES
-from gridmonitoring.runtime.storage.truth import Truth
 from gridmonitoring.runtime.verification import (
     FileVerification,
     NodeFiles,
@@ -98,10 +94,17 @@ def heal(
 
 
 def heal_files(
-    document: bytes, files: Sequence[NodeFiles], found: Verification, pool: VerifierPool | None = None
+    document: bytes,
+    files: Sequence[NodeFiles],
+    found: Verification,
+    pool: VerifierPool | None = None,
+    only: str = "",
 ) -> list[Healed]:
-    """Repair the files of which an audit found something wrong; none of these may be open elsewhere."""
-    return _Healer(document, files, found, pool).run()
+    """Repair the files of which an audit found something wrong, or those of `only` one node.
+
+    None of the files to repair may be open elsewhere; the others are read.
+    """
+    return _Healer(document, files, found, pool).run(only)
 
 
 class _Healer:
@@ -115,14 +118,16 @@ class _Healer:
         self._files = files
         self._found = {one.node: one for one in found.files}
         self._pool = pool
+        self._followed: dict[str, int] = {}
 
-    def run(self) -> list[Healed]:
+    def run(self, only: str) -> list[Healed]:
         """Mend what can be, make the other truths anew, then put the details right."""
+        wanted = [file for file in self._files if only in ("", file.node)]
         done: list[Healed] = []
         anew: list[NodeFiles] = []
         source = self._open_source()
         try:
-            for file in self._files:
+            for file in wanted:
                 wrong = _of_truth(self._found[file.node])
                 if not wrong:
                     continue
@@ -134,10 +139,12 @@ class _Healer:
             if source is not None:
                 source.truth.close()
         done += self._make_anew(anew)
-        for file in self._files:
+        for file in wanted:
             wrong = _of_details(self._found[file.node])
             if wrong:
-                done.append(Healed(file.node, self._mend_details(file, wrong)))
+                done.append(Healed(file.node, mend_details(file, self._files, wrong)))
+            if file.node in self._followed:
+                follow_details(file, self._files, self._followed[file.node])
         return done
 
     def _open_source(self) -> Application | None:
@@ -163,8 +170,9 @@ class _Healer:
         new = beside(file.truth)
         try:
             copy_database(file.truth, new)
-            count = mend(new, _mends(mendable))
+            count = mend(new, mends_of(mendable))
             application = open_truth(new, self._document, self._genesis, self._pool)
+            self._followed[file.node] = application.log.log.size
             try:
                 blocks = follow(application, source.truth) if source is not None else 0
             finally:
@@ -190,49 +198,6 @@ class _Healer:
                 discard(path)
             return [Healed(file.node, f"cannot be healed: {error}") for file in files]
         return [Healed(file.node, f"made anew from {blocks} blocks") for file in files]
-
-    def _mend_details(self, file: NodeFiles, wrong: Sequence[Finding]) -> str:
-        assert file.details is not None
-        try:
-            if any(finding.table not in _DETAIL_NAMES for finding in wrong):
-                self._make_details_anew(file)
-                return "detail store made anew from the nodes' details"
-            count = mend(file.details, _mends([finding for finding in wrong if finding.mendable]))
-        except StorageError as error:
-            return f"details cannot be healed: {error}"
-        lost = sum(not finding.mendable for finding in wrong)
-        return f"{count} details put right" + (f", {lost} are lost: no node has them" if lost else "")
-
-    def _make_details_anew(self, file: NodeFiles) -> None:
-        """Make a detail store of what all nodes have, this one's own readable part included."""
-        assert file.details is not None
-        new = beside(file.details)
-        truth = Truth(file.truth, read_only=True)
-        try:
-            made = DetailStore(new)
-            try:
-                for other in self._files:
-                    self._take_details(truth, made, other)
-            finally:
-                made.close()
-            replace_database(new, file.details)
-        finally:
-            truth.close()
-            discard(new)
-
-    def _take_details(self, truth: Truth, made: DetailStore, other: NodeFiles) -> None:
-        if other.details is None or not other.details.is_file():
-            return
-        try:
-            store = DetailStore(other.details, read_only=True)
-        except StorageError:
-            return  # it is among the findings
-        try:
-            share_details(truth, made, [store], 0)
-        except StorageError:
-            return  # it is among the findings, too; what came before its fault is kept
-        finally:
-            store.close()
 
 
 def require_proofs(source: Application, findings: Sequence[Finding]) -> None:
@@ -266,16 +231,9 @@ def require_proven_row(source: Application, table: int, key: bytes, value: bytes
     verify_row(table, key, value, proof, root, source.genesis.parameters.bucket_bits)
 
 
-_DETAIL_NAMES = frozenset(shape.name for shape in DETAIL_TABLES)
-
-
 def _of_details(found: FileVerification) -> list[Finding]:
-    return [finding for finding in found.findings if finding.table in {*_DETAIL_NAMES, DETAILS}]
+    return [finding for finding in found.findings if finding.table in DETAIL_PARTS]
 
 
 def _of_truth(found: FileVerification) -> list[Finding]:
-    return [finding for finding in found.findings if finding.table not in {*_DETAIL_NAMES, DETAILS}]
-
-
-def _mends(findings: Sequence[Finding]) -> list[Mend]:
-    return [(SHAPES[finding.table.partition(".")[0]], finding.place, finding.content) for finding in findings]
+    return [finding for finding in found.findings if finding.table not in DETAIL_PARTS]

@@ -25,12 +25,13 @@ from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.duties import Duties
-from gridmonitoring.runtime.ingest import Ingest, Opened
+from gridmonitoring.runtime.ingest import Arriving, Ingest, Opened
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.memory import settle_memory
+from gridmonitoring.runtime.online_healing import heal_validator
 from gridmonitoring.runtime.opening import level, open_application, open_details
 from gridmonitoring.runtime.parties import Signer
-from gridmonitoring.runtime.signature_checker import Ahead, VerifierPool
+from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
 
 Outcome = int | GridMonitoringError | None
@@ -98,7 +99,7 @@ class Network:
             validator.take_down(str(error))
             return
         self.ingests[validator.name] = Ingest(
-            application, self.details[validator.name], self._contract_secret
+            application, self.details[validator.name], self._contract_secret, self._pool
         )
         validator.resume(application)
 
@@ -109,6 +110,13 @@ class Network:
         self.ingests.pop(validator.name, None)
         if details := self.details.pop(validator.name, None):
             details.close()
+
+    def heal(self, name: str) -> list[str]:
+        """Repair a halted validator from the others and have it vote again; return what was done.
+
+        Raises `StorageError` where it cannot be healed, `UserError` for an unknown name.
+        """
+        return heal_validator(self, name)
 
     def close(self) -> None:
         """Finish writes under way, close every file and give the directory up."""
@@ -178,25 +186,33 @@ class Network:
 
     def deliver(self, wires: Sequence[bytes]) -> list[Outcome]:
         """Open and decide sealed reports, wait until they are on disk, do the duties; one outcome each."""
-        opened, _ = self.open(wires)
+        opened = self.open(wires)
         decision = self.decide_opened(opened)
         decision.durable.result()
         self.duties.after(decision)
         return outcomes(opened[decision.proposer], decision)
 
-    def open(self, wires: Sequence[bytes]) -> tuple[dict[str, Opened], list[Ahead]]:
-        """Open sealed reports at every voting node and start checking their signatures."""
-        opened: dict[str, Opened] = {}
-        ahead: list[Ahead] = []
+    def open(self, wires: Sequence[bytes]) -> dict[str, Opened]:
+        """Open sealed reports at every voting node."""
+        return self.finish_opening(self.begin_opening(wires))
+
+    def begin_opening(self, wires: Sequence[bytes]) -> dict[str, Arriving]:
+        """Begin opening sealed reports at every voting node; their workers go on by themselves."""
+        arriving: dict[str, Arriving] = {}
         for validator in self.engine.voting():
             try:
-                one = self.ingests[validator.name].open(wires)
-                ahead.append(validator.application.check_ahead(one.transactions))
+                arriving[validator.name] = self.ingests[validator.name].begin(wires)
             except StorageError as error:
                 validator.halt(error)
-                continue
-            opened[validator.name] = one
-        return opened, ahead
+        return arriving
+
+    def finish_opening(self, arriving: Mapping[str, Arriving]) -> dict[str, Opened]:
+        """Return the reports as every node that still votes opened them."""
+        opened: dict[str, Opened] = {}
+        for validator in self.engine.voting():
+            if validator.name in arriving:
+                opened[validator.name] = self.ingests[validator.name].finish(arriving[validator.name])
+        return opened
 
     def decide_opened(self, opened: Mapping[str, Opened]) -> Decision:
         """Decide reports that every node has opened; the decision's `durable` tells when they are safe."""

@@ -39,6 +39,11 @@ class EmbeddedValidator:
         return self._application
 
     @property
+    def is_open(self) -> bool:
+        """Whether its file could be opened."""
+        return self._application is not None
+
+    @property
     def height(self) -> int:
         """Height of its last block, 0 where its file could not be opened."""
         return self._application.height if self._application else 0
