@@ -137,7 +137,8 @@ def find_tariff(grid: Grid, utility: bytes, name: str) -> Tariff | None:
 
 def tariff_named(grid: Grid, utility: bytes, name: str, time: int) -> Tariff:
     """Return the tariff of a utility's name that is in force at a time; raises `UserError`."""
-    published = [row.tariff for _, row in grid.rows(Table.TARIFF) if row.tariff.utility == utility]
+    published: list[Tariff] = [row.tariff for _, row in grid.rows(Table.TARIFF)]
+    published = [tariff for tariff in published if tariff.utility == utility]
     valid = [tariff for tariff in published if tariff.name == name and tariff.valid_from_ms < time]
     if not valid:
         names = ", ".join(sorted({tariff.name for tariff in published})) or "none"

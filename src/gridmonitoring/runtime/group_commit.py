@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -144,5 +146,13 @@ def foreseen(error: BaseException) -> GridMonitoringError:
     """Return an error of the tree: the error itself, or a `NodeFault` for one that nobody foresaw."""
     if isinstance(error, GridMonitoringError):
         return error
-    _LOG.error("an error that nobody foresaw", exc_info=error)
+    place = "".join(f" in {frame.name} ({frame.filename}:{frame.lineno})" for frame in _innermost(error))
+    debugging = bool(os.environ.get("GRIDMON_DEBUG"))
+    _LOG.error(
+        "unforeseen: %s: %s%s", type(error).__name__, error, place, exc_info=error if debugging else None
+    )
     return NodeFault(f"an error inside the node, please report it: {type(error).__name__}: {error}")
+
+
+def _innermost(error: BaseException) -> list[traceback.FrameSummary]:
+    return traceback.extract_tb(error.__traceback__)[-1:]

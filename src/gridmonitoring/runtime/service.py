@@ -45,7 +45,7 @@ EMPTY_BLOCK_S = 60.0
 """Time between empty blocks, seconds."""
 MAX_CONNECTIONS = 64
 """Connections at a time; another one is closed at once."""
-MAX_IN_FLIGHT = 16
+MAX_IN_FLIGHT = 4
 """Requests of one connection under way; the next is read when one is answered."""
 
 LAST_WORDS_S = 2.0

@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 import gridmonitoring
+from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
+from gridmonitoring.user_layer.cli.demo import demo
 from gridmonitoring.user_layer.cli.evidence import evidence
 from gridmonitoring.user_layer.cli.init import init
 from gridmonitoring.user_layer.cli.install import install
@@ -32,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (init, register, install, pay, tariff, capacity, node, evidence, verify):
+for command in (demo, init, register, install, pay, tariff, capacity, node, evidence, verify, audit):
     app.command()(command)
 app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")
