@@ -23,7 +23,7 @@ from gridmonitoring.encoding.bounds import (
     Unsigned,
 )
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, TRANSACTION_LIMIT, convert, decode, encode, loads
-from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.encoding.hashes import sha256, sha256d
 from gridmonitoring.errors import Malformed, NotCanonical, TooLarge
 from gridmonitoring.keys.signatures import (
     SecretSeed,
@@ -79,6 +79,8 @@ class Transaction(Struct, frozen=True, gc=False):
     """64 bytes."""
     id: TransactionId
     """sha256d of the encoded payload."""
+    leaf: bytes
+    """Leaf hash in the log: SHA-256(0x00 || raw)."""
 
 
 class Package(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="package/1"):
@@ -124,9 +126,8 @@ def decode_transaction(raw: bytes, context: bytes) -> Transaction:
         raise TooLarge(len(raw), TRANSACTION_LIMIT)
     encoded, signature = split(raw)
     payload = decode_payload(encoded)
-    return Transaction(
-        raw, payload, to_be_signed(context, encoded), signature, TransactionId(sha256d(encoded))
-    )
+    signed, identifier = to_be_signed(context, encoded), TransactionId(sha256d(encoded))
+    return Transaction(raw, payload, signed, signature, identifier, sha256(b"\0" + raw))
 
 
 def decode_payload(encoded: bytes) -> Payload[Any]:

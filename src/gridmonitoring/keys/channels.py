@@ -26,6 +26,8 @@ WIRE_LIMIT = 2 * TRANSACTION_LIMIT
 """Largest sealed report, bytes."""
 
 _SEALED = [str, bytes, int, bytes]
+_SEALED_HEAD = b"\x84\x68sealed/1\x50"
+_CHANNEL_END = len(_SEALED_HEAD) + 16
 
 
 class ChannelOffer(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="channel/1"):
@@ -56,7 +58,7 @@ class SealedReport(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     """AES-256-GCM of [claim, detail ciphertext]."""
 
 
-class Channel(Struct, frozen=True):
+class Channel(Struct, array_like=True, frozen=True, gc=False):
     """An opened channel."""
 
     mid: bytes
@@ -65,8 +67,8 @@ class Channel(Struct, frozen=True):
     """Meter epoch."""
     period: int
     """Number of the period."""
-    cipher: AESGCM
-    """The channel key, ready to open with."""
+    key: bytes
+    """The channel key, 32 bytes; secret."""
 
 
 def channel_id(offer: bytes) -> bytes:
@@ -79,19 +81,34 @@ def channel_info(chain_id: bytes, offer_mid: bytes, epoch: int, period: int, con
     return box_info(Purpose.CHANNEL_KEY, chain_id, offer_mid, epoch, period, contract_key)
 
 
+def read_offer(offer: bytes) -> ChannelOffer:
+    """Read a channel offer, not opening it; raises an `EncodingError`."""
+    return decode(offer, ChannelOffer)
+
+
 def open_offer(offer: bytes, secret_key: bytes, chain_id: bytes) -> Channel:
     """Open a channel offer with the contract's secret key; raises `EncodingError` or `CannotOpen`."""
-    read = decode(offer, ChannelOffer)
+    read = read_offer(offer)
     info = channel_info(chain_id, read.mid, read.epoch, read.period, read.contract_key)
     key = open_box(read.suite, secret_key, info, read.box)
     if len(key) != 32:
         raise CannotOpen("a channel key has 32 bytes")
-    return Channel(read.mid, read.epoch, read.period, AESGCM(key))
+    return Channel(read.mid, read.epoch, read.period, key)
 
 
 def seal_context(chain_id: bytes, channel: bytes) -> bytes:
     """Return the associated data of a sealed report."""
     return b"gridmon/sealed/1" + chain_id + channel
+
+
+def sealed_channel(wire: bytes) -> bytes:
+    """Return the ID of a sealed report's channel; only what is not one at first sight is refused here.
+
+    Raises an `EncodingError`.
+    """
+    if not wire.startswith(_SEALED_HEAD) or len(wire) < _CHANNEL_END:
+        return read_sealed(wire).channel
+    return wire[len(_SEALED_HEAD) : _CHANNEL_END]
 
 
 def read_sealed(wire: bytes) -> SealedReport:
@@ -113,7 +130,8 @@ def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tupl
     """Return (claim, detail ciphertext) of a sealed report; raises `CannotOpen` or `Malformed`."""
     nonce = report_nonce(channel.epoch, report.sequence)
     try:
-        plain = channel.cipher.decrypt(nonce, report.ciphertext, seal_context(chain_id, report.channel))
+        context = seal_context(chain_id, report.channel)
+        plain = AESGCM(channel.key).decrypt(nonce, report.ciphertext, context)
     except InvalidTag as error:
         raise CannotOpen("the report is not sealed under this channel, or was altered") from error
     parts = loads_canonical(plain, WIRE_LIMIT)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gridmonitoring.blockchain.ledger import Ledger, refuse
-from gridmonitoring.blockchain.merkle import append_leaf, leaf_hash
+from gridmonitoring.blockchain.merkle import append_leaf
 from gridmonitoring.blockchain.parent_block import LockReason, parent_format
 from gridmonitoring.blockchain.state_rows import (
     CommandKind,
@@ -27,7 +27,7 @@ from gridmonitoring.blockchain.state_rows import (
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.violations import Violation
-from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.encoding.hashes import sha256, sha256d
 
 OPEN_FINDINGS = 8
 """How many of the last messages are looked at for an identical finding that is still open."""
@@ -43,9 +43,14 @@ def meter_of(ledger: Ledger, mid: bytes) -> MeterRow:
     return meter
 
 
+def life_leaf(transaction: Transaction) -> bytes:
+    """Return a transaction's leaf in the life of a block: sha256d(0x00 || raw), one hash past the log's leaf."""
+    return sha256(transaction.leaf)
+
+
 def live(meter: MeterRow, transaction: Transaction) -> MeterRow:
     """Return the meter's row with a transaction appended to the running block's life."""
-    peaks = append_leaf(meter.life_size, meter.life_peaks, leaf_hash(transaction.raw, sha256d), sha256d)
+    peaks = append_leaf(meter.life_size, meter.life_peaks, life_leaf(transaction), sha256d)
     return replace(meter, life_size=meter.life_size + 1, life_peaks=peaks)
 
 
@@ -72,7 +77,7 @@ def open_lot(ledger: Ledger, mid: bytes, meter: MeterRow, lot: LotRow, transacti
     if meter.height == height:
         meter = live(meter, transaction)
     else:
-        peaks = leaf_hash(transaction.raw, sha256d)
+        peaks = life_leaf(transaction)
         lot = replace(lot, life_size=1, life_peaks=peaks)
     lot = replace(lot, format=parent_format(ledger.chain.id, mid, height, lot.form))
     ledger.view.put(Table.LOT, height_key(mid, height), lot)

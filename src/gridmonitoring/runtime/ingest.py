@@ -1,28 +1,41 @@
 """Sealed reports coming in: channels are opened once per period, reports by their channel (V-A).
 
 Each node opens, decodes and verifies every report itself. A failed opening is an answer to the
-sender, never an exception to others; one bad report sinks only itself.
+sender, never an exception to others; one bad report sinks only itself. A batch is begun, which gives
+a large one to worker processes, and finished when its turn to be decided comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.bodies import Report
 from gridmonitoring.blockchain.transactions import Transaction
-from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError, Malformed
-from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_sealed
+from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError
+from gridmonitoring.keys.channels import Channel, channel_id, open_offer, read_offer, sealed_channel
 from gridmonitoring.runtime.consensus.application import Application
+from gridmonitoring.runtime.report_opening import (
+    OpenedReport,
+    OpeningTask,
+    Parcel,
+    decode_result,
+    encode_task,
+    open_report,
+    run_task,
+)
+from gridmonitoring.runtime.signature_checker import WORTH_A_WORKER, VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
 
 KEPT_CHANNELS = 300_000
 """Opened channels kept in memory; older ones are opened again from the detail store."""
 OFFER_HEAD = b"\x87\x69channel/1"
 """First bytes of an encoded channel offer."""
-
+TASK_SIZE = 512
+"""Reports of one task of a worker."""
+NOT_OFFERED = "no such channel was offered; offer it again and resend"
 
 Slot = int | GridMonitoringError | None
 """A wire message: place of its transaction in the batch, why it was refused, or None for an offer."""
@@ -41,61 +54,193 @@ class Opened(Struct):
     """(channel ID, offer) of channels that were opened for the first time."""
 
 
+class Offered(Struct, frozen=True, gc=False):
+    """A channel offer among wire messages."""
+
+    channel: bytes
+    """The channel's ID."""
+    wire: bytes
+    """The encoded offer."""
+
+
+class Sent(Struct, frozen=True, gc=False):
+    """A sealed report among wire messages."""
+
+    channel: bytes
+    """Its channel's ID."""
+    mid: bytes
+    """The meter that offered the channel."""
+    wire: bytes
+    """The sealed report."""
+
+
+class Task(Struct, frozen=True):
+    """Reports that a worker opens."""
+
+    channels: list[bytes]
+    """IDs of the channels that it opens first."""
+    count: int
+    """Number of reports."""
+    result: Future[bytes]
+    """An encoded `OpeningResult`."""
+
+
+class Arriving(Struct):
+    """A batch of wire messages whose opening has begun."""
+
+    places: list[Offered | Sent | GridMonitoringError]
+    """One per wire message."""
+    fresh: dict[bytes, bool]
+    """Channels that this batch was the first to need opened; whether its offer is new to the detail store."""
+    parcels: list[Parcel]
+    """Its reports, with what it takes to open them."""
+    tasks: list[Task]
+    """What workers do of it."""
+
+
 class Ingest:
     """One node's way in for sealed reports."""
 
-    def __init__(self, application: Application, details: DetailStore, contract_secret: bytes) -> None:
+    def __init__(
+        self,
+        application: Application,
+        details: DetailStore,
+        contract_secret: bytes,
+        pool: VerifierPool | None = None,
+    ) -> None:
         self._application = application
         self._details = details
         self._secret = contract_secret
+        self._pool = pool
+        self._chain_id = application.chain.id
         self._channels: dict[bytes, Channel] = {}
+        self._unopened: dict[bytes, tuple[bytes, bytes]] = {}  # channel ID -> (offer, MID)
 
     def open(self, wires: Sequence[bytes]) -> Opened:
-        """Open a batch of channel offers and sealed reports, in order."""
-        opened = Opened([], [], [], [])
+        """Open a batch of channel offers and sealed reports, in order; raises `StorageError`."""
+        return self.finish(self.begin(wires))
+
+    def begin(self, wires: Sequence[bytes]) -> Arriving:
+        """Begin opening a batch, which `finish` completes; raises `StorageError`."""
+        arriving = Arriving([], {}, [], [])
         for wire in wires:
             try:
-                if wire.startswith(OFFER_HEAD):
-                    self._offer(wire, opened)
+                place = (
+                    self._offered(wire, arriving)
+                    if wire.startswith(OFFER_HEAD)
+                    else self._sent(wire, arriving)
+                )
+            except (EncodingError, CannotOpen) as error:
+                arriving.places.append(error)
+            else:
+                arriving.places.append(place)
+        reports = [place for place in arriving.places if isinstance(place, Sent)]
+        keys = self._application.meter_keys([report.mid for report in reports])
+        known = self._channels
+        arriving.parcels = [
+            Parcel(report.wire, known.get(report.channel), key)
+            for report, key in zip(reports, keys, strict=True)
+        ]
+        if self._pool is not None and len(reports) >= WORTH_A_WORKER:
+            self._hand_out(self._pool, reports, arriving)
+        return arriving
+
+    def _offered(self, wire: bytes, arriving: Arriving) -> Offered:
+        channel = channel_id(wire)
+        if channel not in self._channels and channel not in self._unopened:
+            self._unopened[channel] = (wire, read_offer(wire).mid)
+            arriving.fresh[channel] = True
+        return Offered(channel, wire)
+
+    def _sent(self, wire: bytes, arriving: Arriving) -> Sent:
+        """Find the channel of a report, of which only the head is read here."""
+        identifier = sealed_channel(wire)
+        channel = self._channels.get(identifier)
+        if channel is not None:
+            return Sent(identifier, channel.mid, wire)
+        if identifier not in self._unopened:
+            offer = self._details.offer(identifier)
+            if offer is None:
+                raise CannotOpen(NOT_OFFERED)
+            self._unopened[identifier] = (offer, read_offer(offer).mid)
+            arriving.fresh[identifier] = False
+        return Sent(identifier, self._unopened[identifier][1], wire)
+
+    def _hand_out(self, pool: VerifierPool, reports: list[Sent], arriving: Arriving) -> None:
+        """Give reports to the workers, and with them the offers of channels that are not open yet."""
+        for first in range(0, len(reports), TASK_SIZE):
+            parcels = arriving.parcels[first : first + TASK_SIZE]
+            some = zip(reports[first:], parcels, strict=False)
+            channels = list(
+                dict.fromkeys(report.channel for report, parcel in some if parcel.channel is None)
+            )
+            offers = [self._unopened[channel][0] for channel in channels]
+            task = OpeningTask(self._chain_id, self._secret, offers, parcels)
+            arriving.tasks.append(Task(channels, len(parcels), pool.run(run_task, encode_task(task))))
+
+    def finish(self, arriving: Arriving) -> Opened:
+        """Return a batch opened; what no worker opened is opened here. Raises `StorageError`."""
+        reports = zip(self._results(arriving), arriving.parcels, strict=True)
+        opened = Opened([], [], [], [])
+        checker = self._application.checker
+        for place in arriving.places:
+            try:
+                if isinstance(place, Sent):
+                    found, parcel = next(reports)
+                    report = found or self._open(place, parcel)
+                    if report.verified:
+                        checker.remember(report.verified)
+                    opened.slots.append(len(opened.transactions))
+                    opened.transactions.append(report.transaction())
+                    opened.details.append(report.detail)
+                elif isinstance(place, Offered):
+                    self._take(place, arriving, opened)
                     opened.slots.append(None)
-                    continue
-                transaction, detail = self._open(wire)
+                else:
+                    opened.slots.append(place)
             except (EncodingError, CannotOpen) as error:
                 opened.slots.append(error)
-                continue
-            opened.slots.append(len(opened.transactions))
-            opened.transactions.append(transaction)
-            opened.details.append(detail)
+        for channel in arriving.fresh:
+            del self._unopened[channel]
         return opened
 
-    def _offer(self, wire: bytes, opened: Opened) -> None:
-        identifier = channel_id(wire)
-        if identifier not in self._channels:
-            self._accept(identifier, wire)
-            opened.offers.append((identifier, wire))
+    def _results(self, arriving: Arriving) -> list[OpenedReport | None]:
+        """Return what workers opened, None for what they did not, and keep the channels they opened."""
+        if not arriving.tasks:
+            return [None] * len(arriving.parcels)
+        reports: list[OpenedReport | None] = []
+        for task in arriving.tasks:
+            try:
+                result = decode_result(task.result.result())
+            except BrokenProcessPool:
+                reports += [None] * task.count
+                continue
+            for identifier, channel in zip(task.channels, result.channels, strict=True):
+                if channel is not None:
+                    self._keep(identifier, channel)
+            reports += result.reports
+        return reports
 
-    def _accept(self, identifier: bytes, offer: bytes) -> Channel:
-        channel = open_offer(offer, self._secret, self._application.chain.id)
+    def _take(self, offered: Offered, arriving: Arriving, opened: Opened) -> None:
+        """Open an offer where no worker did; one that is new is to be stored."""
+        if offered.channel not in self._channels:
+            self._keep(offered.channel, open_offer(offered.wire, self._secret, self._chain_id))
+        if arriving.fresh.get(offered.channel):
+            arriving.fresh[offered.channel] = False
+            opened.offers.append((offered.channel, offered.wire))
+
+    def _open(self, sent: Sent, parcel: Parcel) -> OpenedReport:
+        """Open a report here; its signature is checked when it is executed."""
+        channel = parcel.channel or self._channels.get(sent.channel)
+        if channel is None:
+            offer, _ = self._unopened.get(sent.channel, (None, None))
+            if offer is None:
+                raise CannotOpen(NOT_OFFERED)
+            channel = self._keep(sent.channel, open_offer(offer, self._secret, self._chain_id))
+        return open_report(Parcel(sent.wire, channel, b""), {}, self._chain_id, verify=False)
+
+    def _keep(self, identifier: bytes, channel: Channel) -> Channel:
         if len(self._channels) >= KEPT_CHANNELS:
             self._channels.pop(next(iter(self._channels)))
         self._channels[identifier] = channel
         return channel
-
-    def _open(self, wire: bytes) -> tuple[Transaction, bytes]:
-        sealed = read_sealed(wire)
-        channel = self._channels.get(sealed.channel)
-        if channel is None:
-            offer = self._details.offer(sealed.channel)
-            if offer is None:
-                raise CannotOpen("no such channel was offered; offer it again and resend")
-            channel = self._accept(sealed.channel, offer)
-        raw, detail = open_sealed(sealed, channel, self._application.chain.id)
-        transaction = self._application.decode(raw)
-        if isinstance(transaction, EncodingError):
-            raise transaction
-        payload = transaction.payload
-        if not isinstance(payload.body, Report) or payload.signer != channel.mid:
-            raise Malformed("a sealed report carries a claim of the meter that offered the channel")
-        if sha256(detail).digest() != payload.body.detail:
-            raise Malformed("the detail is not the one that the claim names")
-        return transaction, detail

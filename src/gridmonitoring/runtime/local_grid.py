@@ -166,9 +166,7 @@ class LocalGrid(Network):
 
     def begin_deliver(self, wires: Sequence[bytes]) -> tuple[list[Outcome], Future[None]]:
         """As `deliver`, but return with the future that is done when all is on disk."""
-        opened, ahead = self.open(wires)
-        for batch in ahead:
-            batch.wait()
+        opened = self.open(wires)
         self.settle()
         decision = self.decide_opened(opened)
         return outcomes(next(iter(opened.values())), decision), self._begun(decision)

@@ -152,7 +152,7 @@ class Replay(ChainHead):
             except Refused as error:
                 message = f"its log entry {log.size} breaks a rule: {error}"
                 raise Tampered("block", str(block.header.height), message) from error
-            log.append(sha256(b"\0" + transaction.raw).digest())
+            log.append(transaction.leaf)
             ledger.log_size = log.size
         return view, log
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
 
 from gridmonitoring.blockchain.state import ReadRow
 from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, Table, device_key, party_key
@@ -20,6 +21,8 @@ from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import BadSignature
 from gridmonitoring.keys.signatures import signature_digest, verify_signature
+
+T = TypeVar("T")
 
 Unchecked = tuple[bytes, bytes, bytes]
 """(public key, signed bytes, signature)."""
@@ -56,11 +59,15 @@ class VerifierPool:
 
     def submit(self, chunk: Sequence[Unchecked]) -> Future[bytes]:
         """Check a chunk in a worker."""
+        return self.run(check_chunk, chunk)
+
+    def run(self, work: Callable[[T], bytes], task: T) -> Future[bytes]:
+        """Have a function of a module do a task in a worker."""
         if self._executor is None:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["gridmonitoring.keys.signatures"])
+            context.set_forkserver_preload(["gridmonitoring.runtime.report_opening"])
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_give_way)
-        return self._executor.submit(check_chunk, chunk)
+        return self._executor.submit(work, task)
 
     def close(self) -> None:
         """Stop the workers."""
@@ -99,6 +106,11 @@ class SignatureChecker:
             if good:
                 self._remember(signature_digest(key, message, signature))
 
+    def remember(self, digest: bytes) -> None:
+        """Remember, by its `signature_digest`, a signature that a worker verified for this validator."""
+        self.checked += 1
+        self._remember(digest)
+
     def _remember(self, digest: bytes) -> None:
         known = self._known
         known[digest] = None
@@ -133,10 +145,15 @@ def signing_key(read: ReadRow, transaction: Transaction) -> bytes:
     """Return the key that should have signed a transaction by the rows of `read`, empty for none."""
     payload = transaction.payload
     if payload.role == Role.METER:
-        meter: MeterRow | None = read((Table.METER, payload.signer))
-        if meter is None:
-            return b""
-        device: DeviceRow | None = read((Table.DEVICE, device_key(payload.signer, meter.epoch)))
-        return device.sign_key if device else b""
+        return meter_key(read, payload.signer)
     party: PartyRow | None = read((Table.PARTY, party_key(payload.role, payload.signer)))
     return party.sign_key if party else b""
+
+
+def meter_key(read: ReadRow, mid: bytes) -> bytes:
+    """Return the key in force of a meter's device in service by the rows of `read`, empty for none."""
+    meter: MeterRow | None = read((Table.METER, mid))
+    if meter is None:
+        return b""
+    device: DeviceRow | None = read((Table.DEVICE, device_key(mid, meter.epoch)))
+    return device.sign_key if device else b""

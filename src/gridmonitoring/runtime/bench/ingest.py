@@ -12,6 +12,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +34,7 @@ from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.consensus.embedded import Decision
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.founding import found
+from gridmonitoring.runtime.ingest import Arriving
 from gridmonitoring.runtime.network import Network, outcomes
 from gridmonitoring.runtime.signature_checker import VerifierPool
 
@@ -40,6 +42,8 @@ BATCH = 4096
 """Wire messages taken at a time."""
 IN_FLIGHT = 2
 """Blocks that may be on their way to disk."""
+OPENED_AHEAD = 2
+"""Batches that may be on their way through the workers."""
 
 Say = Callable[[str], None]
 """Reports progress."""
@@ -161,33 +165,33 @@ def _batches(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _ingest(network: Network, path: Path) -> tuple[int, int, list[float]]:
-    """Take in every batch, the next one being opened and checked while the last is written."""
-    flight: list[tuple[Decision, float, int]] = []
+    """Take in every batch: the next ones are opened and verified while one is decided, another written."""
+    opening: deque[tuple[float, dict[str, Arriving]]] = deque()
+    flight: deque[tuple[Decision, float, int]] = deque()
     latencies: list[float] = []
     accepted = signed = 0
     with path.open("rb") as stream:
         batches = _batches(stream)
-        arrived = time.perf_counter()
-        current = network.open(next(batches))
         while True:
-            following = next(batches, None)
-            next_arrived = time.perf_counter()
-            ahead = None if following is None else network.open(following)
-            for check in current[1]:
-                check.wait()
-            decision = network.decide_opened(current[0])
-            one = next(iter(current[0].values()))
-            count = _accepted(outcomes(one, decision))
-            signed += sum(len(t.raw) for t in one.transactions if not isinstance(t, GridMonitoringError))
-            flight.append((decision, arrived, count))
-            while len(flight) >= IN_FLIGHT or (ahead is None and flight):
-                done, since, number = flight.pop(0)
+            while len(opening) < OPENED_AHEAD and (wires := next(batches, None)) is not None:
+                opening.append((time.perf_counter(), network.begin_opening(wires)))
+            if opening:
+                arrived, arriving = opening.popleft()
+                opened = network.finish_opening(arriving)
+                if (wires := next(batches, None)) is not None:
+                    opening.append((time.perf_counter(), network.begin_opening(wires)))
+                decision = network.decide_opened(opened)
+                one = next(iter(opened.values()))
+                count = _accepted(outcomes(one, decision))
+                signed += sum(len(t.raw) for t in one.transactions if not isinstance(t, GridMonitoringError))
+                flight.append((decision, arrived, count))
+            elif not flight:
+                return accepted, signed, latencies
+            while len(flight) >= IN_FLIGHT or (not opening and flight):
+                done, since, number = flight.popleft()
                 done.durable.result()
                 latencies += [1000 * (time.perf_counter() - since)] * number
                 accepted += number
-            if ahead is None:
-                return accepted, signed, latencies
-            current, arrived = ahead, next_arrived
 
 
 def _accepted(results: Sequence[object]) -> int:

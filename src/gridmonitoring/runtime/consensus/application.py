@@ -27,7 +27,6 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
-from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256 as sha256_of
 from gridmonitoring.encoding.hashes import sha256d
@@ -36,7 +35,7 @@ from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.processing.state_transition import apply_transaction
 from gridmonitoring.runtime.consensus.log_store import LogStore
 from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
-from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked, signing_key
+from gridmonitoring.runtime.signature_checker import SignatureChecker, meter_key
 from gridmonitoring.runtime.storage.truth import (
     BlockHeader,
     Commit,
@@ -183,16 +182,10 @@ class Application:
         except EncodingError as error:
             return error
 
-    def check_ahead(self, transactions: Sequence[Transaction | EncodingError]) -> Ahead:
-        """Start checking the envelopes' signatures of a batch under the keys now in force."""
-        known = [transaction for transaction in transactions if not isinstance(transaction, EncodingError)]
-        self._prefetch_meters([t.payload.signer for t in known if t.payload.role == Role.METER])
-        batch: list[Unchecked] = []
-        for transaction in known:
-            key = signing_key(self.read, transaction)
-            if key:
-                batch.append((key, transaction.signed, transaction.signature))
-        return self.checker.begin(batch)
+    def meter_keys(self, mids: Sequence[bytes]) -> list[bytes]:
+        """Return the key now in force of each meter, empty for none; what their reports need is read too."""
+        self._prefetch_meters(mids)
+        return [meter_key(self.read, mid) for mid in mids]
 
     # consensus
 
@@ -254,7 +247,7 @@ class Application:
                 continue
             receipts.append(Receipt(transaction.id, log.size, None, tuple(effects)))
             accepted.append(transaction)
-            log.append(sha256(b"\0" + transaction.raw).digest())
+            log.append(transaction.leaf)
             ledger.log_size = log.size
         return _Run(view, log, receipts, accepted)
 
