@@ -39,7 +39,7 @@ def demo(
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--dir", metavar="DIR", help="An empty or new directory; ./demo-1, -2, ... if not given."
+            "--dir", metavar="DIR", help="An empty or new directory; ./demo-1 and so on if not given."
         ),
     ] = None,
     houses: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="Houses.")] = 6,
