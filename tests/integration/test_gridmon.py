@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import socket
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gridmonitoring.runtime.client import connect
 from gridmonitoring.runtime.directory import Directory
+from gridmonitoring.runtime.sockets import connected_socket, listening_socket
+from gridmonitoring.runtime.wire import LENGTH, decode_request
 from tests.support.shell import PROGRAM, Said, done, node_process, shell
 
 
@@ -77,6 +82,43 @@ def test_a_killed_node_loses_nothing_that_it_answered(tmp_path: Path) -> None:
     assert (path / "node.sock").exists(), "left behind, and no hindrance"
     with node_process(path):
         assert shell("show", "network", path, "--json").data["log_size"] == 5
+
+
+def pass_on(near: socket.socket, far: Path) -> None:
+    """Pass one connection's requests on to a node, until a form is asked for; then be gone."""
+    connection, _ = near.accept()
+    node = connected_socket(far, 60)
+    assert node is not None
+    with connection, node:
+        while head := connection.recv(LENGTH, socket.MSG_WAITALL):
+            content = connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+            node.sendall(head + content)
+            head = node.recv(LENGTH, socket.MSG_WAITALL)
+            answer = node.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
+            if decode_request(content).method == "process":
+                return
+            connection.sendall(head + answer)
+
+
+def test_a_payment_whose_answer_got_lost_is_made_sure_of_by_its_reference(tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    done("init", path, "--bucket-bits", "6", "--validators", "1")
+    done("register", path, "--name", "alice")
+    mid = done("install", path, "--consumer", "alice", "--house-number", "12")["meter"]
+    with node_process(path):
+        (path / "node.sock").rename(path / "far.sock")
+        with listening_socket(path / "node.sock") as near:
+            near.setblocking(True)
+            proxy = threading.Thread(target=pass_on, args=(near, path / "far.sock"))
+            proxy.start()
+            lost = shell("pay", path, "--meter", mid, "--amount", "5.00", "--json")
+            proxy.join(60)
+        assert (lost.code, lost.data["error"]["type"]) == (1, "NodeUnavailable")
+        (reference,) = re.findall(r"pay again with --reference (\S+), which counts only once", lost.err)
+        (path / "far.sock").rename(path / "node.sock")
+        again = shell("pay", path, "--meter", mid, "--amount", "5.00", "--reference", reference, "--json")
+        assert again.data["error"]["rule"] == "payment_reference_used"
+        assert shell("show", "meter", path, mid, "--json").data["credit"] == "5.00"
 
 
 def test_interrupting_a_node_ends_it_well(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gridmonitoring.errors import UserError
+from gridmonitoring.errors import NodeUnavailable, UserError
 from gridmonitoring.runtime import counter
 from gridmonitoring.runtime.client import open_grid
 from gridmonitoring.runtime.counter import consumer_file, payer_of
@@ -52,7 +52,11 @@ def pay(
         used = reference or f"gridmon-{random_bytes(8).hex()}"
         if not 0 < len(used.encode()) <= MAX_REFERENCE:
             raise UserError(f"--reference: 1 to {MAX_REFERENCE} bytes are allowed")
-        paid = counter.pay(grid, buyer, mid, money, used.encode(), vendor)
+        try:
+            paid = counter.pay(grid, buyer, mid, money, used.encode(), vendor)
+        except NodeUnavailable as error:
+            advice = f"pay again with --reference {used}, which counts only once"
+            raise NodeUnavailable(f"{error}; {advice}") from error
     data = {
         "form": paid.form,
         "index": paid.index,
