@@ -141,8 +141,8 @@ class House:
         act("node-1", Role.NODE, Kind.LINK_METER, LinkMeter(self.mid, "Area 7", bytes(32)), time)
 
     def agree(self, agreement: Agreement, time: int) -> None:
-        """Utility and consumer sign an agreement."""
-        self.agreement = agreement
+        """Utility and consumer sign an agreement that begins now."""
+        agreement = self.agreement = replace(agreement, valid_from_ms=time)
         document = encode_agreement(agreement)
         consent = self.grid.document(self.name, AGREEMENT_DOMAIN, document)
         body = Agree(self.mid, document, consent)

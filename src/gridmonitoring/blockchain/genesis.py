@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gridmonitoring.blockchain.header import expand_target
 from gridmonitoring.blockchain.transactions import party_id
 from gridmonitoring.encoding.bounds import (
     Bytes4,
@@ -24,13 +25,15 @@ from gridmonitoring.encoding.bounds import (
 )
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
 from gridmonitoring.encoding.hashes import sha256d
-from gridmonitoring.errors import Malformed
+from gridmonitoring.errors import BlockError, Malformed
 from gridmonitoring.keys.sealed_boxes import check_hpke_key
 from gridmonitoring.keys.signatures import check_public_key
 
 NoteName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9./-]*$")]
 """A name that can stand in a signed note: lower case, no spaces, no plus."""
 
+LONGEST_MS = 10 * 366 * 86_400_000
+"""Longest bound, notice or expiry of a chain, ms: ten years, so that no time of a row can pass 2^63-1."""
 DEFAULT_TARGET = bytes.fromhex("1f0fffff")
 """Twelve leading zero bits in compact form: about 5 ms of work."""
 
@@ -159,6 +162,17 @@ def check_genesis(genesis: Genesis) -> None:
     nodes = {party.id() for party in genesis.parties if party.role == Role.NODE}
     check_validators(genesis.validators, nodes)
     check_hpke_key(genesis.contract_key)
+    check_parameters(genesis.parameters)
+
+
+def check_parameters(parameters: Parameters) -> None:
+    """Check that blocks can be made and rows written under these parameters; raises `Malformed`."""
+    try:
+        expand_target(parameters.target)
+    except BlockError as error:
+        raise Malformed(f"no block can be made: {error}") from error
+    if max(parameters.future_bound, parameters.key_notice, parameters.command_expiry) > LONGEST_MS:
+        raise Malformed(f"bounds, notices and expiries are at most {LONGEST_MS} ms")
 
 
 def check_validators(validators: tuple[Validator, ...], nodes: set[bytes]) -> None:

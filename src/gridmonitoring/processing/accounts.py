@@ -40,6 +40,7 @@ from gridmonitoring.processing.rows import (
     CapacityRow,
     TariffRow,
     TariffSeriesRow,
+    recovery_share,
     series_key,
 )
 from gridmonitoring.processing.threads import complete, live_on, meter_of, open_lot, order
@@ -136,6 +137,8 @@ def close(ledger: Ledger, transaction: Transaction) -> None:
     require_document(document, open_by(ledger, consumer.sign_key, CLOSE_DOMAIN, body.consent), "closing")
     if bool(body.move_to) == bool(body.vendor):
         refuse("bad_closing", "credit goes either to a new meter or back through a vendor")
+    if body.move_to == body.mid:
+        refuse("bad_closing", "credit cannot move to the meter that closes")
     if body.vendor:
         party_in_force(ledger, Role.VENDOR, body.vendor)
     account: Account = ledger.view.get(Table.ACCOUNT, body.mid)
@@ -172,7 +175,7 @@ def _move_credit(
     meter = meter_of(ledger, mid)
     height, time = meter.next_height, transaction.payload.time
     try:
-        account, _ = add_lot(account, height, amount, agreement.agreement.billing.debt_recovery_permille)
+        account, _ = add_lot(account, height, amount, recovery_share(ledger, mid, agreement, meter))
     except (CreditError, TariffError) as error:
         raise Refused("credit_refused", str(error)) from error
     lot = LotRow(

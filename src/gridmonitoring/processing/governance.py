@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import Governance
-from gridmonitoring.blockchain.genesis import Proposal, ValidatorSet, check_validators
+from gridmonitoring.blockchain.genesis import Proposal, ValidatorSet, check_parameters, check_validators
 from gridmonitoring.blockchain.ledger import Ledger, open_by, party_in_force, refuse, require_document
 from gridmonitoring.blockchain.state_rows import GovernanceRow, PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction, party_id
@@ -45,6 +45,10 @@ def govern(ledger: Ledger, transaction: Transaction) -> None:
     if proposal.parameters is not None:
         if proposal.parameters.bucket_bits != ledger.parameters().bucket_bits:
             refuse("bad_proposal", "the number of state buckets never changes")
+        try:
+            check_parameters(proposal.parameters)
+        except EncodingError as error:
+            raise Refused("bad_proposal", str(error)) from error
         ledger.view.put(Table.PARAMETERS, b"", proposal.parameters)
 
 

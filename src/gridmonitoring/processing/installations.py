@@ -125,6 +125,8 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
     require_document(body.agreement, signed, "agreement")
     tariff = tariff_at(ledger, agreement.tariff, payload.time)
     meter = live_on(ledger, body.mid, transaction)
+    if agreement.valid_from_ms <= _last_agreed(ledger, body.mid, meter):
+        refuse("bad_agreement", "an agreement is replaced only by one that begins later")
     if point.stage in (Stage.INSTALLED, Stage.SUPPLIED):
         if tariff.valid_from_ms >= payload.time:
             refuse("bad_agreement", "the agreed tariff is not in force yet")
@@ -132,6 +134,20 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
         ledger.view.put(Table.METER, body.mid, meter)
     else:
         _put_in_force(ledger, agreement)
+
+
+def _last_agreed(ledger: Ledger, mid: bytes, meter: MeterRow) -> int:
+    """Return when the last agreement of a meter begins, in force or on its way; -1 for none.
+
+    Without this a utility could send terms again that the consumer signed once and has left.
+    """
+    row: AgreementRow | None = ledger.view.get(Table.AGREEMENT, mid)
+    begins = -1 if row is None else row.agreement.valid_from_ms
+    for number in range(meter.carried_out + 1, meter.commands + 1):
+        command: CommandRow | None = ledger.view.get(Table.COMMAND, height_key(mid, number))
+        if command is not None and command.kind == CommandKind.SCRIPT:
+            begins = max(begins, decode_agreement(command.document).valid_from_ms)
+    return begins
 
 
 def take_effect(ledger: Ledger, command: CommandRow | None) -> None:
