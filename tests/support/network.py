@@ -77,12 +77,28 @@ class MeterInHand:
         registers = self._account.statement.registers if self._account else ((IMPORT_TOTAL, 0, 0),)
         self.register = registers[0][2]
 
-    def claim(self, event: Event, relay: Relay, *, settles: bool, time: int, detail: bytes = b"") -> bytes:
+    def claim(
+        self,
+        event: Event,
+        relay: Relay,
+        *,
+        settles: bool,
+        time: int,
+        detail: bytes = b"",
+        status: int = 0,
+    ) -> bytes:
         """Return the next signed claim; `detail` is the ciphertext that it names."""
         self.sequence, self.time = self.sequence + 1, max(time, self.time + 1)
         reading = self._settlement() if settles else sha256(self.register.to_bytes(8, "big")).digest()
         body = Report(
-            1, event, 0, relay, self.carried_out, sha256(detail).digest(), sha256(b"key").digest(), reading
+            1,
+            event,
+            status,
+            relay,
+            self.carried_out,
+            sha256(detail).digest(),
+            sha256(b"key").digest(),
+            reading,
         )
         return self.sign(Kind.REPORT, body)
 
@@ -292,7 +308,7 @@ def _connect(small: SmallNetwork, meter: MeterInHand, made: NewMeter) -> MeterIn
     return meter
 
 
-def buy(small: SmallNetwork, meter: MeterInHand, amount: int) -> None:
+def buy(small: SmallNetwork, meter: MeterInHand, amount: int, reference: bytes = b"") -> None:
     """Buy power for a meter, which then knows of it."""
     network = small.network
     small.clock.move_to(meter.time + 1)
@@ -305,7 +321,7 @@ def buy(small: SmallNetwork, meter: MeterInHand, amount: int) -> None:
                 network.signer("vendor"),
                 meter.mid,
                 amount,
-                random_bytes(8),
+                reference or random_bytes(8),
                 small.clock.now_ms(),
             )
         ]

@@ -1,0 +1,200 @@
+"""What parties of a small network can sign besides the everyday: keys, governance, swaps, closing, clearing.
+
+Each function returns encoded transactions and sends nothing, so that a test can send them, alter them, or
+send them at the wrong moment. `story` has one of every type decided, in a sensible order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from gridmonitoring.blockchain.bodies import (
+    ClearTamper,
+    CloseAccount,
+    ConfirmKey,
+    Governance,
+    Kind,
+    Registers,
+    ReplaceKey,
+    ReversePayment,
+    RevokeKey,
+    RotateKey,
+    Supply,
+    SwapDevice,
+)
+from gridmonitoring.blockchain.genesis import FoundingParty, Proposal
+from gridmonitoring.blockchain.state_rows import GovernanceRow, MeterRow, Table
+from gridmonitoring.contracts.meter_rule import Event, Relay, Status
+from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
+from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
+from gridmonitoring.processing.installations import SWAP_DOMAIN
+from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, new_key_document
+from gridmonitoring.runtime.entropy import KeyPair, new_keys
+from gridmonitoring.runtime.network import Network
+from gridmonitoring.runtime.offices import (
+    commitment,
+    consumer_signer,
+    form_body,
+    make_form,
+    offer_capacity,
+    register,
+)
+from gridmonitoring.runtime.parties import Signer
+from tests.support.network import DAY_MS, INTERVAL_MS, START, MeterInHand, SmallNetwork, buy, report_wires
+
+NEXT_CODE = bytes(range(32))
+"""One-time installation code of a device that replaces another."""
+
+
+def new_consumer(network: Network, name: str, time: int) -> tuple[Signer, bytes]:
+    """Return a consumer and the transaction that registers it."""
+    consumer = consumer_signer(network, name, new_keys())
+    personal = commitment(name, bytes(32))
+    return consumer, register(network.signer("registrar"), consumer, personal, time)
+
+
+def rotation(network: Network, party: Signer, keys: KeyPair, time: int, proved_by: KeyPair) -> bytes:
+    """Return a party's move to another pair of keys; `proved_by` should be that pair."""
+    document = new_key_document(party.role, party.id, keys.sign_key, keys.hpke_key)
+    proof = consumer_signer(network, "proof", proved_by).document(NEW_KEY_DOMAIN, document)
+    return party.transaction(Kind.ROTATE_KEY, RotateKey(keys.sign_key, keys.hpke_key, proof), time)
+
+
+def revocation(revoker: Signer, role: Role, party: bytes, sign_key: bytes, time: int) -> bytes:
+    """Return the end of a key."""
+    return revoker.transaction(Kind.REVOKE_KEY, RevokeKey(int(role), party, sign_key), time)
+
+
+def replacement(network: Network, party: bytes, keys: KeyPair, time: int) -> bytes:
+    """Return the announcement of a key for a consumer who lost the last."""
+    document = new_key_document(Role.CONSUMER, party, keys.sign_key, keys.hpke_key)
+    authenticator = network.signer("authenticator")
+    body = ReplaceKey(
+        *(party, keys.sign_key, keys.hpke_key),
+        consumer_signer(network, "proof", keys).document(NEW_KEY_DOMAIN, document),
+        authenticator.id,
+        authenticator.document(NEW_KEY_DOMAIN, document),
+    )
+    return network.signer("registrar").transaction(Kind.REPLACE_KEY, body, time)
+
+
+def confirmation(network: Network, party: bytes, keys: KeyPair, time: int) -> bytes:
+    """Return the confirmation of an announced key."""
+    body = ConfirmKey(party, keys.sign_key)
+    return network.signer("registrar").transaction(Kind.CONFIRM_KEY, body, time)
+
+
+def proposal(network: Network, number: int = 0, **changes: Any) -> Proposal:
+    """Return the next proposal, which changes nothing but what is given."""
+    last: GovernanceRow = network.row(Table.GOVERNANCE, b"")
+    return replace(Proposal(number or last.number + 1, (), (), (), None), **changes)
+
+
+def governance(network: Network, wanted: Proposal, approving: Sequence[str], time: int) -> bytes:
+    """Return a proposal with the approvals of these nodes, sent by the first node."""
+    document = encode(wanted)
+    signers = sorted((network.signer(name) for name in approving), key=lambda s: s.keys.sign_key)
+    approvals = tuple((s.id, s.document(GOVERNANCE_DOMAIN, document)) for s in signers)
+    return network.signer("node-01").transaction(Kind.GOVERNANCE, Governance(document, approvals), time)
+
+
+def new_vendor(name: str) -> FoundingParty:
+    """Return a vendor who could join."""
+    keys = new_keys()
+    return FoundingParty(Role.VENDOR, name, keys.sign_key, keys.hpke_key)
+
+
+def reversal(network: Network, reference: bytes, time: int) -> bytes:
+    """Return the vendor's reversal of a payment."""
+    return network.signer("vendor").transaction(Kind.REVERSE_PAYMENT, ReversePayment(reference), time)
+
+
+def closing(
+    network: Network, meter: MeterInHand, time: int, *, move_to: bytes = b"", vendor: bytes = b""
+) -> bytes:
+    """Return the closing of an account, with the consumer's consent."""
+    consent = meter.consumer.document(CLOSE_DOMAIN, encode([meter.mid, move_to, vendor]))
+    body = CloseAccount(meter.mid, move_to, vendor, consent)
+    return network.signer("utility").transaction(Kind.CLOSE_ACCOUNT, body, time)
+
+
+def swap(network: Network, mid: bytes, registers: Registers, time: int, *, epoch: int = 2) -> bytes:
+    """Return the swap of a device, its last registers witnessed by an operator."""
+    operator = network.signer("operator-a")
+    code = sha256d(NEXT_CODE)
+    witness = operator.document(SWAP_DOMAIN, encode([mid, epoch, registers, code]))
+    body = SwapDevice(mid, epoch, registers, code, operator.id, witness)
+    return network.signer("registrar").transaction(Kind.SWAP_DEVICE, body, time)
+
+
+def wish(meter: MeterInHand, time: int, *, on: bool, power_limit: int = 0) -> bytes:
+    """Return the consumer's own control of the supply."""
+    return meter.consumer.transaction(Kind.SUPPLY, Supply(meter.mid, on, power_limit), time)
+
+
+def clearing(network: Network, mid: bytes, time: int, *, second: str = "operator-b") -> bytes:
+    """Return the clear of a meter's last tamper by two operators."""
+    meter: MeterRow = network.row(Table.METER, mid)
+    document = encode([mid, meter.epoch, meter.tampered])
+    other = network.signer(second)
+    approval = other.document(CLEAR_DOMAIN, document)
+    body = ClearTamper(mid, meter.epoch, other.id, approval, meter.tampered)
+    return network.signer("operator-a").transaction(Kind.CLEAR_TAMPER, body, time)
+
+
+def tamper(meter: MeterInHand) -> bytes:
+    """Return a meter's report that it was tampered with."""
+    time = meter.time + INTERVAL_MS
+    return meter.claim(
+        Event.TAMPER, Relay.DISCONNECTED, settles=True, time=time, status=Status.TERMINAL_COVER
+    )
+
+
+def paid_form(network: Network, node: str, request: bytes, paid: bytes, mid: bytes, time: int) -> bytes:
+    """Return a node's form of a purchase of 1 EUR that others signed."""
+    return make_form(network.signer(node), form_body(network, request, paid, mid, 10**8, time), time)
+
+
+def story(small: SmallNetwork) -> list[KeyPair]:
+    """Have at least one transaction of every type decided; needs three meters in credit.
+
+    Returns the keys that are in no file.
+    """
+    network, clock = small.network, small.clock
+    first, second, third = small.meters
+    small.deliver(report_wires(small, 5, settle_every=2))
+    keys = _keys(small)
+    nodes = [validator.name for validator in network.genesis.validators]
+    small.submit([governance(network, proposal(network, join=(new_vendor("shop"),)), nodes, clock.now_ms())])
+    small.submit([offer_capacity(network.signer("energy-center"), START - 9, START - 2, 5, clock.now_ms())])
+    buy(small, first, 10**9, b"to be reversed")
+    small.submit([reversal(network, b"to be reversed", clock.now_ms())])
+    small.submit([wish(first, clock.now_ms(), on=False, power_limit=2000)])
+    small.submit([tamper(second)])
+    clock.move_to(second.time)
+    small.submit([clearing(network, second.mid, clock.now_ms())])
+    small.submit([swap(network, second.mid, ((bytes(IMPORT_TOTAL), second.register),), clock.now_ms())])
+    vendor = network.signer("vendor")
+    small.submit([closing(network, third, clock.now_ms(), vendor=vendor.id)])
+    return keys
+
+
+def _keys(small: SmallNetwork) -> list[KeyPair]:
+    """A consumer joins, changes keys, loses them, gets others, and leaves."""
+    network, clock = small.network, small.clock
+    consumer, joins = new_consumer(network, "of many keys", clock.now_ms())
+    small.submit([joins])
+    second, third = new_keys(), new_keys()
+    small.submit([rotation(network, consumer, second, clock.now_ms(), second)])
+    small.submit([replacement(network, consumer.id, third, clock.now_ms())])
+    clock.move_to(clock.now_ms() + 3 * DAY_MS)
+    small.submit([confirmation(network, consumer.id, third, clock.now_ms())])
+    registrar = network.signer("registrar")
+    small.submit([revocation(registrar, Role.CONSUMER, consumer.id, third.sign_key, clock.now_ms())])
+    return [consumer.keys, second, third]
