@@ -169,7 +169,7 @@ class LocalGrid(Network):
         opened = self.open(wires)
         self.settle()
         decision = self.decide_opened(opened)
-        return outcomes(next(iter(opened.values())), decision), self._begun(decision)
+        return outcomes(opened[decision.proposer], decision), self._begun(decision)
 
     def _begun(self, decision: Decision) -> Future[None]:
         self._last = decision.durable

@@ -160,7 +160,7 @@ def form_body(
     )
 
 
-def make_form(network: Network, node: Signer, body: Form, time: int) -> bytes:
+def make_form(node: Signer, body: Form, time: int) -> bytes:
     """Return the node's signed form (TPT is its time)."""
     return node.transaction(Kind.FORM, body, time)
 
@@ -180,7 +180,7 @@ def purchase(
     currency = network.genesis.currency
     request = request_purchase(payer, mid, amount, currency, key or random_bytes(16), time)
     confirmation = confirm_payment(vendor, request, amount, currency, reference, time)
-    return make_form(network, node, form_body(network, request, confirmation, mid, amount, time), time)
+    return make_form(node, form_body(network, request, confirmation, mid, amount, time), time)
 
 
 def tariff_in_force(network: Network, tariff: bytes, time: int) -> Tariff:
