@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Protocol
 
+from msgspec import Struct
+
 from gridmonitoring.blockchain.state_tree import StateTree, bucket_rows, row_key_hash
 from gridmonitoring.errors import EncodingError
 from gridmonitoring.processing.rows import decode_row
@@ -124,31 +126,38 @@ def _describe(table: object, stored: object, value: bytes | None) -> tuple[str, 
     """Return what a row is and what it should be: the fields that differ, where both can be read."""
     ours, theirs = _fields(table, stored), _fields(table, value)
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        names = [name for name in theirs if ours[name] != theirs[name]]
+        names = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
         return _named(ours, names), _named(theirs, names)
     return _text(ours), _text(theirs)
 
 
-def _fields(table: object, value: object) -> dict[str, object] | str:
+def _fields(table: object, value: object) -> dict[str, str] | str:
+    """Return the fields of a stored value, nested ones by their path; or what is there instead."""
     if value is None:
         return MISSING
-    if isinstance(table, int) and isinstance(value, bytes):
-        try:
-            row = decode_row(table, value)
-        except (EncodingError, ValueError, KeyError):
-            return show((value,))
-        return {name: getattr(row, name) for name in row.__struct_fields__}
-    return show((value,))
+    if not isinstance(table, int) or not isinstance(value, bytes):
+        return show((value,))
+    try:
+        return dict(_leaves("", decode_row(table, value)))
+    except (EncodingError, ValueError, KeyError):
+        return show((value,))
 
 
-def _text(fields: dict[str, object] | str) -> str:
+def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name))
+    elif isinstance(value, tuple) and value:
+        for number, item in enumerate(value):
+            yield from _leaves(f"{path}[{number}]", item)
+    else:
+        yield path, show((value,))
+
+
+def _text(fields: dict[str, str] | str) -> str:
     return fields if isinstance(fields, str) else _named(fields, list(fields))
 
 
-def _named(fields: dict[str, object], names: list[str]) -> str:
-    text = ", ".join(f"{name}={_value(fields[name])}" for name in names)
+def _named(fields: dict[str, str], names: list[str]) -> str:
+    text = ", ".join(f"{name}={fields.get(name, MISSING)}" for name in names)
     return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
-
-
-def _value(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
