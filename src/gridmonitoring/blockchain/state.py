@@ -36,11 +36,10 @@ class View:
     def get(self, table: Table, key: bytes) -> Any:
         """Return the struct of a row as of this point, or None."""
         row_key = (table, key)
-        if row_key in self._transaction:
-            return self._transaction[row_key]
-        if row_key in self.rows:
-            return self.rows[row_key]
-        return self._read(row_key)
+        value = self._transaction.get(row_key, self)  # the view itself stands for no entry
+        if value is self:
+            value = self.rows.get(row_key, self)
+        return self._read(row_key) if value is self else value
 
     def put(self, table: Table, key: bytes, value: Any) -> None:
         """Write a row."""

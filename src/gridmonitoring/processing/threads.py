@@ -44,7 +44,7 @@ def meter_of(ledger: Ledger, mid: bytes) -> MeterRow:
 
 
 def life_leaf(transaction: Transaction) -> bytes:
-    """Return a transaction's leaf in the life of a block: sha256d(0x00 || raw), one hash past the log's leaf."""
+    """Return a transaction's leaf in a block's life, sha256d(0x00 || raw): one hash past the log's leaf."""
     return sha256(transaction.leaf)
 
 
