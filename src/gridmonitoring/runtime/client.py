@@ -218,6 +218,10 @@ class Client:
         """Have a node add the area code and link a device to a supply point; raises `Refused`."""
         return receipt_from_wire(self.call("link", mid, device))
 
+    def heal(self, name: str) -> list[str]:
+        """Repair a validator from the others and have it vote again; return what was done."""
+        return convert(self.call("heal", name), list[str])
+
     def move_clock(self, now_ms: int) -> int:
         """Move simulated time forward and return it; raises `UserError` where time is the machine's."""
         return convert(self.call("move_clock", now_ms), int)

@@ -173,6 +173,13 @@ class Grid(Protocol):
         """Have a node add the area code and link a device to a supply point (IV-A); raises `Refused`."""
         ...
 
+    def heal(self, name: str) -> list[str]:
+        """Repair a validator from the others and have it vote again; return what was done.
+
+        Raises `StorageError` where it cannot be healed, `UserError` for an unknown name.
+        """
+        ...
+
     def move_clock(self, now_ms: int) -> int:
         """Move simulated time forward and return it; raises `UserError` where time is the machine's."""
         ...

@@ -8,6 +8,7 @@ Left out: taking turns between threads; one thread calls it at a time.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from gridmonitoring.blockchain.checkpoint import app_hash
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import PurchaseRow, Table
 from gridmonitoring.encoding.cbor import decode
-from gridmonitoring.errors import Refused, UserError
+from gridmonitoring.errors import Refused, StorageError, UserError
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.clock import Clock, SimulatedClock, SystemClock
 from gridmonitoring.runtime.consensus.application import Receipt
@@ -33,6 +34,8 @@ from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
+
+_LOG = logging.getLogger("gridmonitoring.node")
 
 
 class LocalGrid(Network):
@@ -49,6 +52,7 @@ class LocalGrid(Network):
         self._simulated = simulated
         self._gateway = MeterGateway(self)
         self._last: Future[None] | None = None
+        self._given_up: dict[str, str] = {}
 
     # reading
 
@@ -182,8 +186,24 @@ class LocalGrid(Network):
             self._last.exception()
 
     def keep_fresh(self) -> None:
-        """Decide an empty block and do what became due meanwhile."""
+        """Heal validators that stand still, decide an empty block, and do what became due meanwhile.
+
+        What cannot be healed is tried again only when it stands still for another reason.
+        """
+        for validator in self.engine.validators:
+            reason = validator.halted
+            if reason is not None and self._given_up.get(validator.name) != reason:
+                self._heal_or_give_up(validator.name, reason)
         self.duties.after(self.tick())
+
+    def _heal_or_give_up(self, name: str, reason: str) -> None:
+        try:
+            done = "; ".join(self.heal(name)) or "nothing had to be mended"
+        except StorageError as error:
+            self._given_up[name] = reason
+            _LOG.error("%s stands still: %s", name, error)
+        else:
+            _LOG.warning("%s votes again after: %s; healed: %s", name, reason, done)
 
     def recover(self) -> None:
         """Take back what an unforeseen error left half decided."""

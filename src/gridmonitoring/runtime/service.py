@@ -230,6 +230,7 @@ def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
         "commands": lambda mid: list(grid.commands(mid)),
         "evidence": evidence,
         "wrap": grid.wrap,
+        "heal": grid.heal,
         "time": grid.clock.now_ms,
         "move_clock": grid.move_clock,
     }

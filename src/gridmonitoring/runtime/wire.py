@@ -55,6 +55,7 @@ METHODS: Mapping[str, Any] = {
     "details": tuple[Bytes16, _Position, Unsigned],
     "commands": tuple[Bytes16],
     "evidence": tuple[Unsigned, Bytes16, _Position],
+    "heal": tuple[_Name],
     "time": tuple[()],
     "move_clock": tuple[Millis],
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from gridmonitoring.runtime import audit as auditing
+from gridmonitoring.runtime.client import connect
 from gridmonitoring.runtime.directory import Directory
-from gridmonitoring.runtime.healing import Healing, heal
+from gridmonitoring.runtime.healing import Healed, Healing, heal
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.verification import Progress, Verification
 from gridmonitoring.user_layer.cli.options import DirectoryPath
@@ -19,9 +21,7 @@ from gridmonitoring.user_layer.cli.verify import finding_data, finding_rows
 
 def audit(
     directory: DirectoryPath,
-    mend: Annotated[
-        bool, typer.Option("--heal", help="Mend what differs from the other nodes; no node may run.")
-    ] = False,
+    mend: Annotated[bool, typer.Option("--heal", help="Mend what differs from the other nodes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare the nodes' files with each other and with what quorums signed; name every difference.
@@ -41,7 +41,7 @@ def audit(
                 bar.update(task, completed=done.transactions)
 
             if mend:
-                healing = heal(place, pool, step)
+                healing = _heal(place, pool, step)
                 before, after = healing.before, healing.after
             else:
                 before = after = auditing.audit(place, pool, step)
@@ -50,6 +50,19 @@ def audit(
     Output(as_json).result(_data(before, after, healing), lambda out: _show(out, before, after, healing))
     if not after.verified:
         raise BadResult(f"{len(after.findings)} differences, the first: {after.findings[0]}")
+
+
+def _heal(place: Directory, pool: VerifierPool, step: Callable[[Progress], None]) -> Healing:
+    """Heal by the running node where there is one, validator by validator, while the others go on."""
+    place.require()
+    client = connect(place)
+    if client is None:
+        return heal(place, pool, step)
+    with client:
+        before = auditing.audit(place, pool, step)
+        wrong = sorted({finding.node for finding in before.findings})
+        done = [Healed(name, "; ".join(client.heal(name)) or "opened anew") for name in wrong]
+    return Healing(before, auditing.audit(place, pool, step) if done else before, tuple(done))
 
 
 def _data(before: Verification, after: Verification, healing: Healing | None) -> dict[str, Any]:

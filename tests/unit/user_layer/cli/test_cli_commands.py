@@ -20,6 +20,7 @@ from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.offices import commitment
 from gridmonitoring.runtime.sockets import listening_socket
 from gridmonitoring.user_layer.cli.output import Guard
+from tests.support.serving import serving
 from tests.support.shell import Said, call, done
 
 START = "2026-01-01"
@@ -460,22 +461,46 @@ def test_an_interruption_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
-def test_nodes_that_differ_are_named_and_healed(tmp_path: Path) -> None:
-    path = tmp_path / "g"
+def four_nodes_one_changed(path: Path) -> None:
+    """A network of four whose second node's file has another capacity than was decided."""
     done("init", path, "--validators", "4", "--bucket-bits", "6")
-    done("register", path, "--name", "alice")
-    assert done("audit", path)["verified"]
+    change(path)
+
+
+def change(path: Path) -> None:
     with closing(apsw.Connection(str(path / "nodes" / "node-02" / "truth.db"))) as file:
         file.execute("UPDATE row SET value = x'00' WHERE tbl = ?", (int(Table.CAPACITY),))
+
+
+def test_nodes_that_differ_are_named_and_healed(tmp_path: Path) -> None:
+    path = tmp_path / "g"
+    four_nodes_one_changed(path)
     found = call("audit", path, "--json")
     assert (found.code, found.data["verified"], found.data["healed"]) == (1, False, None)
     assert {finding["node"] for finding in found.data["findings"]} == {"node-02"}
     assert found.err.startswith("error: 1 differences, the first: node-02: row.capacity")
     shown = call("verify", path)
     assert (shown.code, "Differences" in shown.out) == (1, True)
+    with LocalGrid(Directory(path)):
+        assert call("audit", path, "--heal", "--json").data["error"]["type"] == "DirectoryBusy"
     healed = done("audit", path, "--heal")
     assert (healed["verified"], healed["left"]) == (True, [])
     assert [node["node"] for node in healed["healed"]] == ["node-02"]
     assert done("verify", path)["verified"]
-    with LocalGrid(Directory(path)):
-        assert call("audit", path, "--heal", "--json").data["error"]["type"] == "DirectoryBusy"
+    assert done("audit", path, "--heal")["healed"] == []
+
+
+def test_a_running_node_heals_what_it_finds_when_it_starts_and_what_it_is_asked_to(tmp_path: Path) -> None:
+    path = tmp_path / "g"
+    four_nodes_one_changed(path)
+    with serving(Directory(path)):
+        validators = done("show", "network", path)["validators"]
+        assert [validator["halted"] for validator in validators] == [None] * 4
+        change(path)
+        assert call("audit", path).code == 1
+        healed = done("audit", path, "--heal")
+        assert (healed["verified"], [node["node"] for node in healed["healed"]]) == (True, ["node-02"])
+        assert "capacity" in healed["healed"][0]["action"]
+        done("register", path, "--name", "alice")
+        assert len({validator["height"] for validator in done("show", "network", path)["validators"]}) == 1
+    assert done("verify", path)["verified"]
