@@ -6,6 +6,7 @@ at. Left out: everything that six charts do not need.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
@@ -47,12 +48,8 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round values from `low` to `high` at equal distances, about `count` of them."""
     span = max(high - low, 1e-9)
     step = _round_step(span / max(count, 1))
-    first = -(-low // step)
-    found = []
-    while first * step <= high + step * 1e-9:
-        found.append(first * step)
-        first += 1
-    return found
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [place * step for place in range(first, last + 1)]
 
 
 def _round_step(wanted: float) -> float:
@@ -146,7 +143,7 @@ class Canvas:
         for content, colour in entries:
             self.bar(Box(x, y - 9, 11, 11), colour, content)
             self.text(x + 16, y, content, size=12)
-            x += 28 + 7 * len(content)
+            x += 26 + 6.4 * len(content)
 
     def render(self) -> str:
         """Return the picture as SVG."""

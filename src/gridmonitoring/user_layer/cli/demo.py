@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing, note, progress
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL
 from gridmonitoring.user_layer.demo.report import COLUMNS, commands, house_rows, verification_lines
-from gridmonitoring.user_layer.demo.run import Options, Result, run_demo
+from gridmonitoring.user_layer.demo.run import Result, choose_cast, run_demo
 from gridmonitoring.user_layer.demo.town import new_directory
 
 
@@ -57,10 +57,11 @@ def demo(
 
     Example: gridmon demo --houses 20 --days 30
     """
+    cast = choose_cast(houses, days, data)
     where = new_directory(directory)
     note(f"demonstration in {where}: {houses} houses, {days} days of recorded readings")
     with progress() as bars:
-        result = run_demo(Options(where, houses, days, data), _Bars(bars))
+        result = run_demo(cast, where, _Bars(bars))
     Output(as_json).result(_data(result, where), lambda out: _show(out, result, where))
     if not result.outcome.verified:
         raise typer.Exit(1)

@@ -36,7 +36,7 @@ from gridmonitoring.user_layer.demo.scenario import Scenario
 from gridmonitoring.user_layer.demo.story import Story, Told
 from gridmonitoring.user_layer.demo.town import House, Town
 
-LOAD_DAYS = 2
+LOAD_DAYS = 1
 """Days of the load chart."""
 SEVERAL = "Several houses are different months of this one house."
 """Said wherever the readings are shown."""

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 
 from gridmonitoring.contracts.agreement import DAY_MS
 from gridmonitoring.smart_meter.channels import Channel
-from gridmonitoring.user_layer.demo.consumer_book import ConsumerBook
+from gridmonitoring.user_layer.demo.consumer_book import ConsumerBook, Entry
+from gridmonitoring.user_layer.demo.household import MS_PER_MINUTE
 from gridmonitoring.user_layer.demo.household_format import UTC_OFFSET_MINUTES
 from gridmonitoring.user_layer.demo.logbook import Growth
-from gridmonitoring.user_layer.svg import Box, Canvas, Point, Scale, number, ticks
+from gridmonitoring.user_layer.demo.plan import START_MS
+from gridmonitoring.user_layer.svg import INK, Box, Canvas, Point, Scale, number, ticks
 
 NAMES: Mapping[Channel, str] = {
     Channel.KITCHEN: "kitchen",
@@ -31,7 +33,7 @@ COLOURS: Mapping[Channel, str] = {
     Channel.CLIMATE: "#d55e00",
     Channel.REST: "#a8b0ba",
 }
-FIXED, FIXED_COLOUR = "standing charge, subscription", "#009e73"
+FIXED, FIXED_COLOUR = "standing charge, fees", "#009e73"
 LINE, MARK = "#0072b2", "#cc3311"
 """Colours of a single line, and of what stands out on it."""
 MONEY = 100_000_000
@@ -90,44 +92,47 @@ def _bars(title: str, unit: str, stacks: Mapping[str, Stack], source: str) -> st
 
 def load_chart(house: str, book: ConsumerBook, days: int, source: str) -> str:
     """Return a household's load: mean power of each appliance channel and each minute's total."""
-    start = book.entries[0].claim.time
-    entries = [entry for entry in book.entries if entry.claim.time <= start + days * DAY_MS]
+    end = START_MS + days * DAY_MS
+    entries = [entry for entry in book.entries if START_MS < entry.claim.time <= end and entry.detail.profile]
     title = f"What {house} sees of itself, and nobody else: load by appliance and by minute"
     canvas = Canvas(WIDTH, 380, title, source)
-    box = Box(56, 78, WIDTH - 76, 222)
-    canvas.legend(56, 54, [*((NAMES[c], COLOURS[c]) for c in Channel), ("each minute", "#1f2933")])
+    box = Box(56, 78, WIDTH - 86, 222)
+    canvas.legend(56, 54, [*((NAMES[c], COLOURS[c]) for c in Channel), ("each minute", INK)])
     peak = max((max(entry.detail.profile, default=0) for entry in entries), default=0)
-    across = Scale(start, max(entries[-1].claim.time, start + 1), box.left, box.left + box.width)
+    across = Scale(START_MS, end, box.left, box.left + box.width)
     up = Scale(0, max(peak / 1000, 0.1), box.top + box.height, box.top)
     canvas.axis_y(box, up, "kW")
+    edges = [
+        (across.at(e.claim.time - MS_PER_MINUTE * len(e.detail.profile)), across.at(e.claim.time))
+        for e in entries
+    ]
     base = [0.0] * len(entries)
     for channel in reversed(Channel):
-        raised = [
-            low + _kilowatts(entry.detail.channels, entry.detail.interval, channel)
-            for low, entry in zip(base, entries, strict=True)
-        ]
-        times = [across.at(entry.claim.time) for entry in entries]
-        canvas.area(_along(times, raised, up), _along(times, base, up), COLOURS[channel])
+        raised = [low + _kilowatts(entry, channel) for low, entry in zip(base, entries, strict=True)]
+        canvas.area(_steps(edges, raised, up), _steps(edges, base, up), COLOURS[channel])
         base = raised
-    minutes: list[Point] = []
-    for entry in entries:
-        first = entry.claim.time - 60_000 * len(entry.detail.profile)
-        minutes += [
-            (across.at(max(first + 60_000 * place, start)), up.at(watts / 1000))
-            for place, watts in enumerate(entry.detail.profile)
-        ]
-    canvas.line(minutes, "#1f2933", 0.6)
+    minutes = [
+        (left + (right - left) * place / len(entry.detail.profile), up.at(watts / 1000))
+        for (left, right), entry in zip(edges, entries, strict=True)
+        for place, watts in enumerate(entry.detail.profile)
+    ]
+    canvas.line(minutes, INK, 0.6)
     canvas.axis_x(box, _hours(across))
     return canvas.render()
 
 
-def _kilowatts(channels: Sequence[tuple[Channel, int]], interval: int, wanted: Channel) -> float:
-    energy = dict(channels)[wanted]
-    return energy * 3600 / interval if interval else 0.0
+def _kilowatts(entry: Entry, channel: Channel) -> float:
+    """Return the mean power of a channel over the minutes of an entry."""
+    return dict(entry.detail.channels)[channel] * 60 / 1000 / len(entry.detail.profile)
 
 
-def _along(times: Sequence[float], values: Sequence[float], scale: Scale) -> list[Point]:
-    return [(x, scale.at(value)) for x, value in zip(times, values, strict=True)]
+def _steps(edges: Sequence[tuple[float, float]], values: Sequence[float], scale: Scale) -> list[Point]:
+    """Return the corners of steps, one for each interval."""
+    return [
+        (x, scale.at(value))
+        for (left, right), value in zip(edges, values, strict=True)
+        for x in (left, right)
+    ]
 
 
 def credit_chart(
@@ -143,7 +148,7 @@ def credit_chart(
     width = (WIDTH - 16) / columns
     for place, (house, samples) in enumerate(credit.items()):
         left, top = 16 + width * (place % columns), 88 + 150 * (place // columns)
-        box = Box(left + 36, top, width - 56, 96)
+        box = Box(left + 36, top, width - 66, 96)
         _credit(canvas, box, house, samples, happened.get(house, ()))
     return canvas.render()
 
@@ -161,12 +166,12 @@ def _credit(
     canvas.text(box.left + 4, box.top - 6, house, size=12, weight=600)
     canvas.axis_y(box, up, "", 3)
     canvas.line([(across.at(time), up.at(money / MONEY)) for time, money in samples], LINE)
-    canvas.line([(box.left, up.at(0)), (box.left + box.width, up.at(0))], "#1f2933", 0.8)
+    canvas.line([(box.left, up.at(0)), (box.left + box.width, up.at(0))], INK, 0.8)
     for time, text in marks:
         if across.low <= time <= across.high:
             nearest = min(samples, key=lambda sample: abs(sample[0] - time))
             canvas.dot(across.at(time), up.at(nearest[1] / MONEY), MARK, f"{day_text(time)}: {text}")
-    canvas.axis_x(box, _days(across, 4))
+    canvas.axis_x(box, _days(across, 3))
 
 
 def growth_chart(growth: Sequence[Growth], source: str) -> str:
@@ -174,7 +179,7 @@ def growth_chart(growth: Sequence[Growth], source: str) -> str:
     canvas = Canvas(WIDTH, 330, "Growth of the log: transactions and their signed bytes", source)
     canvas.legend(56, 54, [("transactions", LINE), ("reports among them", COLOURS[Channel.LAUNDRY])])
     canvas.legend(WIDTH / 2 + 56, 54, [("signed bytes", FIXED_COLOUR)])
-    half = WIDTH / 2 - 76
+    half = WIDTH / 2 - 86
     first, second = Box(56, 82, half, 176), Box(WIDTH / 2 + 56, 82, half, 176)
     start, end = growth[0].time, growth[-1].time
     last = growth[-1]
@@ -209,7 +214,7 @@ def _days(across: Scale, count: int) -> list[tuple[float, str]]:
     """Return marks at some local midnights."""
     offset = UTC_OFFSET_MINUTES * 60_000
     first, last = -(-(across.low + offset) // DAY_MS), (across.high + offset) // DAY_MS
-    step = max(int((last - first) // count), 1)
+    step = max(-(-int(last - first) // count), 1)
     found = []
     day = int(first)
     while day <= last:

@@ -1,4 +1,4 @@
-"""One call for the whole demonstration, from an empty directory to a verified one with a report in it."""
+"""The whole demonstration, from an empty directory to a verified one with a report in it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from time import perf_counter
 from msgspec import Struct
 
 from gridmonitoring.user_layer.demo.aftermath import Outcome, Steps, conclude
-from gridmonitoring.user_layer.demo.household import MS_PER_DAY, open_household
-from gridmonitoring.user_layer.demo.plan import SLOT_MS
+from gridmonitoring.user_layer.demo.household import open_household
+from gridmonitoring.user_layer.demo.plan import SLOT_MS, HousePlan
 from gridmonitoring.user_layer.demo.report import write_report
 from gridmonitoring.user_layer.demo.scenario import Scenario, make_plans
 
 
-class Options(Struct, frozen=True):
-    """What to run."""
+class Cast(Struct, frozen=True):
+    """Who will take part."""
 
-    directory: Path
-    """An empty directory."""
-    houses: int
-    """Houses."""
-    days: int
-    """Days."""
-    data: Path | None
-    """Readings in the original format, None for the ones in the package."""
+    plans: list[HousePlan]
+    """The houses."""
+    source: str
+    """Where their readings come from."""
 
 
 class Result(Struct, frozen=True):
@@ -38,21 +34,28 @@ class Result(Struct, frozen=True):
     """Founding and moving in, living, books and verification, s."""
 
 
-def run_demo(options: Options, steps: Steps) -> Result:
-    """Run the demonstration; raises `UserError` for what cannot be run."""
-    household = open_household(options.data)
-    plans = make_plans(household, options.houses, options.days)
+def choose_cast(houses: int, days: int, data: Path | None) -> Cast:
+    """Return who takes part; `data` are readings in the original format, None for the package's own.
+
+    Raises `UserError` where there are not so many readings, or the file cannot be used.
+    """
+    household = open_household(data)
+    return Cast(make_plans(household, houses, days), household.source)
+
+
+def run_demo(cast: Cast, directory: Path, steps: Steps) -> Result:
+    """Run the demonstration in an empty directory; raises `UserError`."""
+    root = directory.resolve()
     began = perf_counter()
-    steps.stage("houses move in", 1)
-    scenario = Scenario(options.directory.resolve(), plans)
+    steps.stage("houses move in", len(cast.plans))
+    scenario = Scenario(root, cast.plans, steps.done)
     try:
-        steps.done(1)
         moved = perf_counter()
-        steps.stage("days go by", options.days * MS_PER_DAY // SLOT_MS)
+        steps.stage("days go by", (scenario.end_ms - cast.plans[0].series.start_ms) // SLOT_MS)
         scenario.run(steps.done)
         lived = perf_counter()
-        outcome = conclude(scenario, household.source, steps)
+        outcome = conclude(scenario, cast.source, steps)
     finally:
         scenario.town.close()
-    report = write_report(outcome, options.directory.resolve(), options.directory)
+    report = write_report(outcome, root, directory)
     return Result(outcome, report, (moved - began, lived - moved, perf_counter() - lived))

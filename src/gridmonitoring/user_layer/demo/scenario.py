@@ -47,9 +47,12 @@ def make_plans(household: Household, houses: int, days: int) -> list[HousePlan]:
 class Scenario:
     """One run."""
 
-    def __init__(self, root: Path, plans: list[HousePlan]) -> None:
-        """Found the town and have everyone move in; raises `UserError`."""
-        self.town = Town(root, plans)
+    def __init__(self, root: Path, plans: list[HousePlan], tell: Callable[[int], None]) -> None:
+        """Found the town and have everyone move in; `tell` is called with the number of houses that have.
+
+        Raises `UserError`.
+        """
+        self.town = Town(root, plans, tell)
         self.story = Story()
         self.end_ms = plans[0].series.start_ms + len(plans[0].series) * DAY_MS // MINUTES_PER_DAY
         """End of the last minute, ms."""

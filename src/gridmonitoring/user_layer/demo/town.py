@@ -8,6 +8,7 @@ Left out: when they do it (`scenario`, `incidents`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -118,8 +119,11 @@ class House:
 class Town:
     """The network with everyone in it. Closing it gives the directory up."""
 
-    def __init__(self, root: Path, plans: list[HousePlan]) -> None:
-        """Found the network in an empty directory and have every house move in; raises `UserError`."""
+    def __init__(self, root: Path, plans: list[HousePlan], tell: Callable[[int], None]) -> None:
+        """Found the network in an empty directory and have every house move in; raises `UserError`.
+
+        `tell` is called with the number of houses that have moved in.
+        """
         place = Directory(root)
         place.acquire()
         try:
@@ -131,7 +135,7 @@ class Town:
         self._meters = self._stack.enter_context(ThreadPoolExecutor(METERS_AT_WORK, "meter"))
         self.grid = self._stack.enter_context(LocalGrid(place))
         try:
-            self.houses = self._settle(plans)
+            self.houses = self._settle(plans, tell)
         except BaseException:
             self.close()
             raise
@@ -166,12 +170,15 @@ class Town:
 
     # moving in
 
-    def _settle(self, plans: list[HousePlan]) -> list[House]:
+    def _settle(self, plans: list[HousePlan], tell: Callable[[int], None]) -> list[House]:
         grid = self.grid
         self._begin(len(plans))
         self.line = Concentrator(grid)
         """The way of all meters to the grid."""
-        houses = [self._move_in(plan) for plan in plans]
+        houses = []
+        for number, plan in enumerate(plans, 1):
+            houses.append(self._move_in(plan))
+            tell(number)
         for house in houses:
             house.agent = self._stack.enter_context(meter_at_home(grid, self.line, house.mid))
             house.replay = Replay(house.agent, house.plan.series)
