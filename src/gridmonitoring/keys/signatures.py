@@ -36,6 +36,7 @@ _FRAME = b"\x84\x43" + _PROTECTED + b"\xa0"
 _FRAME_LENGTH = len(_FRAME)
 _TO_BE_SIGNED = b"\x84\x6aSignature1\x43" + _PROTECTED
 _SIGNATURE_HEAD = b"\x58\x40"
+_HEAD_LENGTHS = {0x58: 2, 0x59: 3, 0x5A: 5}  # of byte strings of 24, 256, 65,536 bytes and more
 
 
 def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
@@ -144,9 +145,7 @@ def open_document(
 
 def _payload_start(message: bytes) -> int:
     head = message[_FRAME_LENGTH]
-    if head < 0x58:
-        return _FRAME_LENGTH + 1
-    return _FRAME_LENGTH + (2 if head == 0x58 else 3)
+    return _FRAME_LENGTH + _HEAD_LENGTHS.get(head, 1)
 
 
 def _byte_string(data: bytes) -> bytes:
