@@ -134,7 +134,8 @@ class StateTree:
             if content is None:
                 content = buckets[index]
             at = content.find(key)
-            if value is not None and len(value) == 32 and not at & 63:  # the usual case: a new value
+            # the usual case, a new value of a row:
+            if value is not None and len(value) == 32 == len(key) and not at & 63:
                 fresh[index] = content[: at + 32] + value + content[at + 64 :]
             else:
                 fresh[index] = _changed(content, key, value)

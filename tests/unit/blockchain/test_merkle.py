@@ -110,7 +110,7 @@ def test_range_appends_without_changing_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "peaks"), [(-1, b""), (0, bytes(32)), (1, b""), (3, bytes(32)), (2, bytes(31))]
+    ("size", "peaks"), [(-1, b""), (-1, bytes(32)), (0, bytes(32)), (1, b""), (3, bytes(32)), (2, bytes(31))]
 )
 def test_peaks_of_another_size_are_refused(size: int, peaks: bytes) -> None:
     with pytest.raises(MerkleError, match="peaks"):

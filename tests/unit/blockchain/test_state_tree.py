@@ -65,6 +65,19 @@ def test_a_key_hash_that_lies_across_rows_is_not_found() -> None:
     assert state.value_hash(other) == key
 
 
+@pytest.mark.parametrize("offset", [1, 2, 16, 31, 32, 33, 63])
+def test_a_key_hash_that_lies_across_rows_is_a_row_of_its_own(offset: int) -> None:
+    rows = [
+        (bytes([number]) + bytes(range(1, 32)), bytes(range(32 + number, 64 + number))) for number in (1, 2)
+    ]
+    across = b"".join(key + value for key, value in rows)[offset : offset + 32]
+    state = StateTree(1, rows)
+    state.update([(across, bytes(32))])
+    assert state.root == StateTree(1, [*rows, (across, bytes(32))]).root
+    assert state.value_hash(across) == bytes(32)
+    assert [state.value_hash(key) for key, _ in rows] == [value for _, value in rows]
+
+
 def test_update_undo_leaves_the_tree_as_it_was() -> None:
     state, untouched = tree(), tree()
     first = state.update([(HASHED[0][0], None), (HASHED[1][0], bytes(32)), (sha256(b"new"), bytes(32))])
@@ -89,7 +102,17 @@ def test_the_later_change_of_one_update_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [(b"k" * 31, bytes(32)), (HASHED[0][0], bytes(31)), (sha256(b"new"), b""), (b"", None)]
+    "change",
+    [
+        (b"k" * 31, bytes(32)),
+        (HASHED[0][0][:31], bytes(32)),
+        (min(HASHED)[0][:31], bytes(32)),
+        (b"", bytes(32)),
+        (HASHED[0][0], bytes(31)),
+        (HASHED[0][0], bytes(33)),
+        (sha256(b"new"), b""),
+        (b"", None),
+    ],
 )
 def test_hashes_of_another_length_leave_the_tree_unchanged(change: tuple[bytes, bytes | None]) -> None:
     state = tree()
@@ -130,12 +153,14 @@ def test_presence_and_absence_are_proved() -> None:
     for (table, key), value in ROWS.items():
         proof = state.prove(row_key_hash(table, key))
         verify_row(table, key, value, proof, state.root, BITS)
-        for wrong in (b"other", None):
-            with pytest.raises(MerkleError, match="the state has"):
+        for wrong, message in ((b"other", "another value"), (None, "a row")):
+            with pytest.raises(
+                MerkleError, match=f"^the state has {message} at table {table}, key {key.hex()}$"
+            ):
                 verify_row(table, key, wrong, proof, state.root, BITS)
     proof = state.prove(row_key_hash(9, b"absent"))
     verify_row(9, b"absent", None, proof, state.root, BITS)
-    with pytest.raises(MerkleError, match="no such row"):
+    with pytest.raises(MerkleError, match=r"^the state has no such row at table 9"):
         verify_row(9, b"absent", b"", proof, state.root, BITS)
 
 
