@@ -45,6 +45,8 @@ WATT_HOURS = 120
 """Energy per reporting interval."""
 ONBOARDING_STEP = 200
 """Meters brought in per block."""
+SINGLES = 200
+"""Meters that send one report more, each by itself."""
 
 
 class BenchMeter(Struct, array_like=True, frozen=True):
@@ -188,15 +190,23 @@ def _sign(seed: bytes, chain_id: bytes, mid: bytes, sequence: int, time: int, bo
     return sign_transaction(SecretSeed(seed), chain_id, Role.METER, mid, sequence, time, Kind.REPORT, body)
 
 
-def write_reports(task: ReportTask, first_round: int = 0) -> Iterator[bytes]:
-    """Yield sealed reports as they would arrive: round by round, every meter once per round.
+class Writers:
+    """All meters of a population, as they would send their reports."""
 
-    Each meter offers its channel before its first report. Runs in another process.
-    """
-    meters = [_Writer(task, mid, seed) for mid, seed in zip(task.mids, task.seeds, strict=True)]
-    for number in range(first_round, first_round + task.rounds):
-        for meter in meters:
-            yield from meter.report(number)
+    def __init__(self, task: ReportTask) -> None:
+        self._rounds = task.rounds
+        self._meters = [_Writer(task, mid, seed) for mid, seed in zip(task.mids, task.seeds, strict=True)]
+
+    def rounds(self) -> Iterator[bytes]:
+        """Yield reports round by round, of every meter; its channel is offered before its first."""
+        for number in range(self._rounds):
+            for meter in self._meters:
+                yield from meter.report(number)
+
+    def singles(self) -> Iterator[bytes]:
+        """Yield the report after all rounds of a few meters."""
+        for meter in self._meters[:SINGLES]:
+            yield from meter.report(self._rounds)
 
 
 class _Writer:
