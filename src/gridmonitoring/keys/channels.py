@@ -58,7 +58,7 @@ class SealedReport(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     """AES-256-GCM of [claim, detail ciphertext]."""
 
 
-class Channel(Struct, array_like=True, frozen=True, gc=False):
+class Channel(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """An opened channel."""
 
     mid: bytes
