@@ -1,0 +1,55 @@
+"""`kill -9` at random moments of ingest: nothing acknowledged is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from gridmonitoring.blockchain.bodies import Kind
+from gridmonitoring.blockchain.transactions import decode_payload
+from gridmonitoring.keys.signatures import split
+from gridmonitoring.runtime.storage.truth import Truth, decode_body
+from gridmonitoring.runtime.verification import verify_path
+from tests.support.network import open_small, report_wires, small_network
+from tests.support.project import ROOT
+
+
+def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, soak: bool) -> None:
+    path = tmp_path / "network"
+    small_network(path, meters=2).close()
+    rounds = 200 if soak else 20
+    command = [sys.executable, "-m", "tests.support.ingest_process", str(path), str(rounds), "1"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    acknowledged = {
+        (bytes.fromhex(mid), sequence): index
+        for mid, reports in json.loads(run.stdout).items()
+        for sequence, index in reports
+    }
+    assert len(acknowledged) >= rounds
+
+    small = open_small(path)
+    small.deliver(report_wires(small, 1))
+    small.close()
+    assert verify_path(path).verified
+    names = [validator.name for validator in small.network.genesis.validators]
+    first, *others = (logged_reports(path, name) for name in names)
+    assert all(other == first for other in others)
+    places = dict(first)
+    assert all(places[index] == report for report, index in acknowledged.items())
+    assert len(set(places.values())) == len(places)
+
+
+def logged_reports(path: Path, node: str) -> list[tuple[int, tuple[bytes, int]]]:
+    """Return (log index, (MID, sequence)) of every report in a node's log."""
+    truth = Truth(path / "nodes" / node / "truth.db", read_only=True)
+    reports = []
+    for block in truth.blocks():
+        for index, raw in enumerate(decode_body(block.body), block.header.first):
+            payload = decode_payload(split(raw)[0])
+            if payload.kind == Kind.REPORT:
+                reports.append((index, (bytes(payload.signer), payload.sequence)))
+    truth.close()
+    return reports
