@@ -68,3 +68,13 @@ def node_process(directory: Path) -> Any:
     finally:
         node.kill()
         node.communicate()
+
+
+def install(path: Path, house: str, *options: str) -> str:
+    """Install a meter for the consumer alice; return its ID."""
+    return str(done("install", path, "--consumer", "alice", "--house-number", house, *options)["meter"])
+
+
+def meters(path: Path) -> list[str]:
+    """Return the meters of a network."""
+    return [meter["mid"] for meter in done("show", "network", path)["first_meters"]]
