@@ -6,6 +6,7 @@ import pytest
 
 from gridmonitoring.blockchain import merkle
 from gridmonitoring.blockchain.state_tree import (
+    MAX_BITS,
     RowProof,
     StateTree,
     bucket_rows,
@@ -127,6 +128,7 @@ def test_impossible_trees_are_refused() -> None:
         StateTree(BITS, [HASHED[0], (HASHED[0][0], bytes(32))])
     with pytest.raises(MerkleError, match="32 bytes"):
         StateTree(BITS, [(b"k", bytes(32))])
+    assert MAX_BITS == 24
     for bits in (0, 25, -1):
         with pytest.raises(MerkleError, match="are possible"):
             StateTree(bits)
