@@ -15,8 +15,8 @@ from threading import Event
 from msgspec import Struct
 
 from gridmonitoring.contracts.meter_rule import MeterState
-from gridmonitoring.errors import DirectoryBusy, NodeUnavailable
-from gridmonitoring.runtime.client import open_grid
+from gridmonitoring.errors import NodeUnavailable
+from gridmonitoring.runtime.client import connect
 from gridmonitoring.runtime.grid_port import Grid
 from gridmonitoring.runtime.meter_agent import MeterAgent
 from gridmonitoring.runtime.network import Outcome
@@ -34,10 +34,9 @@ class Line:
         self.grid = grid
 
     def again(self) -> bool:
-        """Try to reach the grid anew; return whether it worked."""
-        try:
-            found = open_grid(self.grid.directory.root)
-        except (DirectoryBusy, NodeUnavailable):
+        """Try to reach a node anew; return whether one serves. The directory itself is left to it."""
+        found = connect(self.grid.directory)
+        if found is None:
             return False
         self.grid.close()
         self.grid = found
