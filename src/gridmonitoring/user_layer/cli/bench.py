@@ -27,7 +27,7 @@ def ingest(
     Example: gridmon bench ingest --meters 10000 --reports 12 --validators 1
     """
     result = bench_ingest(meters, reports, validators, note)
-    data = msgspec.structs.asdict(result)
+    data = msgspec.to_builtins(result)
     rows = [
         ("reports", f"{result.reports} of {meters} meters, {validators} validators"),
         ("reports per second", f"{result.reports_per_s:,.0f}"),
@@ -61,7 +61,7 @@ def verify(
         ("peak memory", f"{result.peak_rss_mb:,.0f} MB"),
         ("growth of memory along the chain", f"{result.growth_mb:,.1f} MB"),
     ]
-    Output(as_json).result(msgspec.structs.asdict(result), lambda out: out.print(facts("Verification", rows)))
+    Output(as_json).result(msgspec.to_builtins(result), lambda out: out.print(facts("Verification", rows)))
 
 
 @app.command()
