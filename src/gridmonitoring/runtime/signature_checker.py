@@ -64,10 +64,17 @@ class VerifierPool:
     def run(self, work: Callable[[T], bytes], task: T) -> Future[bytes]:
         """Have a function of a module do a task in a worker."""
         if self._executor is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["gridmonitoring.runtime.report_opening"])
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_give_way)
-        return self._executor.submit(work, task)
+            self._executor = self._started()
+        try:
+            return self._executor.submit(work, task)
+        except BrokenProcessPool:  # a worker died; whoever waits for its tasks does them
+            self._executor = self._started()
+            return self._executor.submit(work, task)
+
+    def _started(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["gridmonitoring.runtime.report_opening"])
+        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_give_way)
 
     def close(self) -> None:
         """Stop the workers."""
