@@ -19,7 +19,7 @@ from gridmonitoring.blockchain.evidence_builders import (
     build_statement,
 )
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
-from gridmonitoring.blockchain.state_rows import MeterRow, Table
+from gridmonitoring.blockchain.state_rows import MeterRow, Table, height_key
 from gridmonitoring.blockchain.transactions import Payload
 from gridmonitoring.errors import UserError
 from gridmonitoring.runtime.consensus.application import Application
@@ -46,7 +46,10 @@ def make_evidence(
     if kind == EvidenceKind.STATEMENT:
         return build_statement(source, mid)
     if kind == EvidenceKind.COMMAND:
-        return build_command(source, mid, meter.commands if number is None else number)
+        wanted_number = meter.commands if number is None else number
+        if application.read((Table.COMMAND, height_key(mid, wanted_number))) is None:
+            raise UserError(f"meter {mid.hex()} has no command {wanted_number} that it has not carried out")
+        return build_command(source, mid, wanted_number)
     if kind == EvidenceKind.BLOCK:
         height = meter.height - 1 if number is None else number
         return build_block(source, mid, height, block_life(application, mid, height))
