@@ -54,6 +54,8 @@ def test_headers_of_another_size_are_refused(size: int) -> None:
         (replace(HEADER, merkle_root=bytes(33)), "bytes"),
         (replace(HEADER, target=b""), "bytes"),
         (replace(HEADER, timestamp=-1), "timestamp"),
+        (replace(HEADER, timestamp=MAX_INT + 1), "timestamp"),
+        (replace(HEADER, nonce=-1), "nonce"),
         (replace(HEADER, nonce=MAX_INT + 1), "nonce"),
         (replace(HEADER, target=bytes(4)), "zero"),
     ],
@@ -62,6 +64,12 @@ def test_fields_out_of_bounds_are_refused(header: Header, message: str) -> None:
     for function in (encode_header, find_nonce, check_header):
         with pytest.raises(BlockError, match=message):
             function(header)
+
+
+@pytest.mark.parametrize("number", [0, MAX_INT])
+def test_the_smallest_and_the_largest_integers(number: int) -> None:
+    header = replace(HEADER, timestamp=number, nonce=number)
+    assert decode_header(encode_header(header)) == header
 
 
 def test_integers_past_the_ledger_are_refused() -> None:

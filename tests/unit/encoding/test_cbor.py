@@ -231,7 +231,13 @@ def test_a_kind_is_named_in_the_message() -> None:
         decode(b"\x18\x17", int)
 
 
-@pytest.mark.parametrize("value", [object(), [object()], 1j, {1: object()}])
+@pytest.mark.parametrize("value", [object(), [object()], 1j, {1: object()}, "\ud800"])
 def test_what_the_ledger_has_no_encoding_for_is_malformed(value: object) -> None:
     with pytest.raises(Malformed, match="cannot be encoded"):
         encode(value)
+
+
+@pytest.mark.parametrize("data", ["d81900", "d81c80", "d81d00", "d9010080"])
+def test_each_kind_of_reference_is_refused_as_a_tag(data: str) -> None:
+    with pytest.raises(Malformed, match="a tag"):
+        loads(bytes.fromhex(data), 16)
