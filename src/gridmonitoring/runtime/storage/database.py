@@ -6,6 +6,7 @@ WAL with `synchronous=FULL`: a commit that returned is on disk.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -24,6 +25,24 @@ def open_database(path: Path, schema: str, *, read_only: bool = False) -> apsw.C
             connection.execute("PRAGMA wal_autocheckpoint=8000")
             connection.execute(schema)
         connection.execute("PRAGMA cache_size=-65536")
+    except apsw.Error as error:
+        raise StorageError(f"cannot open {path.name}: {error}") from error
+    return connection
+
+
+def open_unchanged(path: Path) -> apsw.Connection:
+    """Open a database for one consistent look at it; raises `StorageError`.
+
+    Without a write-ahead log beside it nobody is using the file, and nothing is written there, so that a copy
+    on a medium that cannot be written to will do.
+    """
+    used = path.with_name(f"{path.name}-wal").exists()
+    name = f"file:{quote(str(path.absolute()))}?mode=ro" + ("" if used else "&immutable=1")
+    try:
+        connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        connection.set_busy_timeout(5000)
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("BEGIN")
     except apsw.Error as error:
         raise StorageError(f"cannot open {path.name}: {error}") from error
     return connection

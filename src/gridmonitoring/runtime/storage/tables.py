@@ -14,7 +14,7 @@ import apsw
 from msgspec import Struct
 
 from gridmonitoring.errors import StorageError
-from gridmonitoring.runtime.storage.database import open_database
+from gridmonitoring.runtime.storage.database import open_unchanged
 from gridmonitoring.runtime.storage.details import SCHEMA as DETAILS_SCHEMA
 from gridmonitoring.runtime.storage.truth import SCHEMA as TRUTH_SCHEMA
 
@@ -129,8 +129,7 @@ class StoredFile:
             raise StorageError(f"{path.name} is missing")
         self.path = path
         self._schema = schema
-        self._db = open_database(path, schema, read_only=True)
-        self._db.execute("BEGIN")  # one view of the file, also while its owner writes
+        self._db = open_unchanged(path)
 
     def close(self) -> None:
         """Close the file."""
