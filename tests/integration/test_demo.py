@@ -28,6 +28,7 @@ from gridmonitoring.user_layer.demo.consumer_book import ConsumerBook, open_book
 from gridmonitoring.user_layer.demo.household import MS_PER_DAY, MinuteSeries
 from gridmonitoring.user_layer.demo.logbook import Claim
 from gridmonitoring.user_layer.demo.plan import CENT, STANDING, TAX, HousePlan
+from gridmonitoring.user_layer.demo.report import Shown, commands
 from gridmonitoring.user_layer.demo.run import Result, choose_cast, run_demo
 from tools import verify_evidence
 
@@ -74,7 +75,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     root = tmp_path_factory.mktemp("demo")
     stages = Stages()
     cast = choose_cast(HOUSES, DAYS, None)
-    return Demo(root, run_demo(cast, root, stages), stages, cast.plans)
+    return Demo(root, run_demo(cast, Shown(root, "gridmon", "python"), stages), stages, cast.plans)
 
 
 @pytest.fixture
@@ -242,6 +243,25 @@ def test_charts_can_be_opened_and_say_where_the_readings_come_from(demo: Demo) -
     assert "house-03" in page
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_what_it_says_to_type_works(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = [line.split() for line in commands(demo.outcome, Shown(demo.root, "gridmon", "python"))]
+    assert [words[1] for words in typed if words[0] == "gridmon"] == [
+        *("show", "show", "show", "verify", "audit", "evidence")
+    ]
+    for program, *arguments in typed:
+        if program == "gridmon":
+            assert run(arguments) == 0
+        else:
+            assert arguments[0] == "tools/verify_evidence.py"
+            assert verify_evidence.main(arguments[1:]) == 0
+    assert "PROVEN" in capsys.readouterr().out
+    proven = verify_evidence.verify((tmp_path / "bill.cbor").read_bytes(), demo.genesis)
+    assert proven["facts"]["meter"] == demo.outcome.houses[1].mid.hex()
 
 
 def test_a_second_run_takes_a_new_directory_and_says_all_in_one_line(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,14 @@ from rich.progress import Progress, TaskID
 
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing, note, progress
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL
-from gridmonitoring.user_layer.demo.report import COLUMNS, commands, house_rows, verification_lines
+from gridmonitoring.user_layer.demo.report import (
+    COLUMNS,
+    EXPLAINED,
+    Shown,
+    commands,
+    house_rows,
+    verification_lines,
+)
 from gridmonitoring.user_layer.demo.run import Result, choose_cast, run_demo
 from gridmonitoring.user_layer.demo.town import new_directory
 
@@ -59,10 +68,11 @@ def demo(
     """
     cast = choose_cast(houses, days, data)
     where = new_directory(directory)
+    shown = Shown(where, *_programs(Path(sys.argv[0])))
     note(f"demonstration in {where}: {houses} houses, {days} days of recorded readings")
     with progress() as bars:
-        result = run_demo(cast, where, _Bars(bars))
-    Output(as_json).result(_data(result, where), lambda out: _show(out, result, where))
+        result = run_demo(cast, shown, _Bars(bars))
+    Output(as_json).result(_data(result, where), lambda out: _show(out, result, shown))
     if not result.outcome.verified:
         raise typer.Exit(1)
 
@@ -112,10 +122,22 @@ def _data(result: Result, where: Path) -> dict[str, Any]:
     }
 
 
-def _show(out: Console, result: Result, where: Path) -> None:
-    outcome, root = result.outcome, where.resolve()
+def _programs(started: Path) -> tuple[str, str]:
+    """Return how this program and its interpreter are called from here."""
+    folder, path = started.parent, os.environ.get("PATH", "").split(os.pathsep)
+    if str(folder) in path or not (folder / "python").exists():
+        return "gridmon", "python"
+    here = Path.cwd()
+    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return str(shown / "gridmon"), str(shown / "python")
+
+
+def _show(out: Console, result: Result, shown: Shown) -> None:
+    outcome, where = result.outcome, shown.directory
+    root = where.resolve()
     incidents = [(name.replace("_", " "), text) for name, text in outcome.incidents.items()]
     out.print(listing("Houses", COLUMNS, house_rows(outcome)))
+    out.print(EXPLAINED)
     out.print(facts("Incidents", incidents))
     set_up, days, after = result.seconds
     verdict = "everything verified" if outcome.verified else "NOT everything could be verified"
@@ -133,6 +155,6 @@ def _show(out: Console, result: Result, where: Path) -> None:
         "Evidence: " + ", ".join(str(where / path.relative_to(root)) for path in outcome.evidence.values())
     )
     out.print("\nLook further:")
-    for line in commands(outcome, where):
+    for line in commands(outcome, shown):
         out.print(f"  {line}")
     out.print(f"\n{outcome.source}. {SEVERAL}")

@@ -169,8 +169,8 @@ def _credit(
     canvas.line([(box.left, up.at(0)), (box.left + box.width, up.at(0))], INK, 0.8)
     for time, text in marks:
         if across.low <= time <= across.high:
-            nearest = min(samples, key=lambda sample: abs(sample[0] - time))
-            canvas.dot(across.at(time), up.at(nearest[1] / MONEY), MARK, f"{day_text(time)}: {text}")
+            before = [money for at, money in samples if at <= time]
+            canvas.dot(across.at(time), up.at(before[-1] / MONEY), MARK, f"{day_text(time)}: {text}")
     canvas.axis_x(box, _days(across, 3))
 
 

@@ -47,12 +47,11 @@ def low_credit(town: Town, house: House, story: Story) -> Course:
     while house.state is not MeterState.LOW_CREDIT:
         yield 1
     story.display(town, house)
-    payments = house.payments
-    while house.payments == payments or house.state is MeterState.LOW_CREDIT:
+    while house.state is MeterState.LOW_CREDIT:
         yield 1
-    if house.state is not MeterState.ACTIVE:
-        return f"warned, then {house.state.name.lower()}"
-    return "warned by the meter, topped up in time"
+    if house.state is MeterState.ACTIVE:
+        return "warned by the meter, topped up in time"
+    return f"warned by the meter, then {house.state.name.lower().replace('_', ' ')}"
 
 
 def out_of_credit(town: Town, house: House, story: Story) -> Course:

@@ -8,27 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from gridmonitoring.user_layer.cli.money import energy_text, money_text
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL, Outcome
 from gridmonitoring.user_layer.demo.bundles import FOLDER
 from gridmonitoring.user_layer.demo.charts import day_text
-from gridmonitoring.user_layer.demo.plan import CURRENCY, MINOR_DIGITS
+from gridmonitoring.user_layer.demo.figures import HouseFigures
+from gridmonitoring.user_layer.demo.plan import CENT, CURRENCY, MINOR_DIGITS
 
 COLUMNS = (
     "house",
-    "recorded from",
+    "recorded",
     "tariff",
-    "energy",
+    "kWh",
     "charged",
-    "credit left",
+    "left",
     "lots",
-    "blocks locked",
-    "side blocks",
+    "locked",
+    "side",
     "violations",
-    "meter = ledger",
+    "equal",
 )
 """Columns of the table of houses."""
+EXPLAINED = (
+    f"Recorded: first day of the recording. Charged and left: {CURRENCY}, rounded down. Locked, side: parent"
+    " blocks, side blocks. Equal: the meter's account and registers are the ledger's, to the unit."
+)
+"""What the columns say."""
 _PRIVATE = (
     "The ledger has hashes of these, the nodes ciphertexts. The charts were made from what each household"
     " opened with its own key."
@@ -50,41 +57,27 @@ svg { width: 100%; height: auto; margin-bottom: 1.5rem; } .good { color: #00734f
 
 def house_rows(outcome: Outcome) -> list[list[str]]:
     """Return the table of houses, and a line of sums."""
-    rows = [
-        [
-            house.name,
-            house.recorded,
-            house.tariff,
-            energy_text(house.energy),
-            money(house.charged),
-            money(house.credit - house.debt),
-            str(house.lots),
-            str(house.locked),
-            str(house.side_blocks),
-            str(house.violations),
-            "yes" if house.equal else "NO",
-        ]
-        for house in outcome.houses
-    ]
     houses = outcome.houses
-    counts = [(h.lots, h.locked, h.side_blocks, h.violations) for h in houses]
-    total = [
-        "all",
-        "",
-        "",
-        energy_text(sum(house.energy for house in houses)),
+    rows = [
+        [house.name, house.recorded, house.tariff, *_amounts([house]), "yes" if house.equal else "NO"]
+        for house in houses
+    ]
+    return [*rows, ["all", "", "", *_amounts(houses), ""]]
+
+
+def _amounts(houses: Sequence[HouseFigures]) -> list[str]:
+    counts = [(house.lots, house.locked, house.side_blocks, house.violations) for house in houses]
+    return [
+        energy_text(sum(house.energy for house in houses)).removesuffix(" kWh"),
         money(sum(house.charged for house in houses)),
         money(sum(house.credit - house.debt for house in houses)),
         *(str(sum(values)) for values in zip(*counts, strict=True)),
-        "",
     ]
-    return [*rows, total]
 
 
 def money(amount: int) -> str:
     """Return money rounded down to cents, for reading; the ledger has it exact."""
-    cent = 10**6
-    return f"{money_text(amount // cent * cent, MINOR_DIGITS)} {CURRENCY}"
+    return money_text(amount // CENT * CENT, MINOR_DIGITS)
 
 
 def verification_lines(outcome: Outcome) -> list[tuple[str, str]]:
@@ -110,23 +103,35 @@ def verification_lines(outcome: Outcome) -> list[tuple[str, str]]:
     ]
 
 
-def commands(outcome: Outcome, directory: Path) -> list[str]:
+class Shown(NamedTuple):
+    """How things are called in commands to type."""
+
+    directory: Path
+    """The data directory."""
+    program: str
+    """This program."""
+    python: str
+    """An interpreter with what the independent verifier needs."""
+
+
+def commands(outcome: Outcome, shown: Shown) -> list[str]:
     """Return what to type to look further."""
+    directory, gridmon = shown.directory, shown.program
     mid = outcome.houses[min(1, len(outcome.houses) - 1)].mid.hex()[:8]
     bundle = directory / FOLDER / outcome.evidence["reading"].name
     return [
-        f"gridmon show network {directory}",
-        f"gridmon show thread {directory} {mid}",
-        f"gridmon show block {directory} 1 --meter {mid}",
-        f"gridmon verify {directory}",
-        f"gridmon audit {directory}",
-        "gridmon evidence --help",
-        f"python tools/verify_evidence.py {bundle}",
+        f"{gridmon} show network {directory}",
+        f"{gridmon} show thread {directory} {mid}",
+        f"{gridmon} show block {directory} 1 --meter {mid}",
+        f"{gridmon} verify {directory}",
+        f"{gridmon} audit {directory}",
+        f"{gridmon} evidence {directory} --meter {mid} --kind bill -o bill.cbor",
+        f"{shown.python} tools/verify_evidence.py {bundle}",
     ]
 
 
-def write_report(outcome: Outcome, directory: Path, shown: Path) -> Path:
-    """Write report.html into a directory, which commands call `shown`, and return its path."""
+def write_report(outcome: Outcome, directory: Path, shown: Shown) -> Path:
+    """Write report.html into a directory and return its path."""
     good = "good" if outcome.verified else "bad"
     verdict = "Everything verified" if outcome.verified else "Not everything could be verified"
     incidents = [(name.replace("_", " "), text) for name, text in outcome.incidents.items()]
@@ -140,7 +145,7 @@ def write_report(outcome: Outcome, directory: Path, shown: Path) -> Path:
         f'<p class="{good}"><strong>{verdict}.</strong></p>',
         _table((), verification_lines(outcome)),
         "<h2>Houses</h2>",
-        f'<p class="small">{escape(SEVERAL)} Money is rounded down to cents here; the ledger is exact.</p>',
+        f'<p class="small">{escape(SEVERAL)} {escape(EXPLAINED)}</p>',
         _table(COLUMNS, house_rows(outcome)),
         "<h2>What happened</h2>",
         _table(("incident", "outcome"), incidents),

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gridmonitoring.user_layer.demo.aftermath import Outcome, Steps, conclude
 from gridmonitoring.user_layer.demo.household import open_household
 from gridmonitoring.user_layer.demo.plan import SLOT_MS, HousePlan
-from gridmonitoring.user_layer.demo.report import write_report
+from gridmonitoring.user_layer.demo.report import Shown, write_report
 from gridmonitoring.user_layer.demo.scenario import Scenario, make_plans
 
 
@@ -43,9 +43,9 @@ def choose_cast(houses: int, days: int, data: Path | None) -> Cast:
     return Cast(make_plans(household, houses, days), household.source)
 
 
-def run_demo(cast: Cast, directory: Path, steps: Steps) -> Result:
+def run_demo(cast: Cast, shown: Shown, steps: Steps) -> Result:
     """Run the demonstration in an empty directory; raises `UserError`."""
-    root = directory.resolve()
+    root = shown.directory.resolve()
     began = perf_counter()
     steps.stage("houses move in", len(cast.plans))
     scenario = Scenario(root, cast.plans, steps.done)
@@ -57,5 +57,5 @@ def run_demo(cast: Cast, directory: Path, steps: Steps) -> Result:
         outcome = conclude(scenario, cast.source, steps)
     finally:
         scenario.town.close()
-    report = write_report(outcome, root, directory)
+    report = write_report(outcome, root, shown)
     return Result(outcome, report, (moved - began, lived - moved, perf_counter() - lived))

@@ -22,6 +22,8 @@ from gridmonitoring.user_layer.demo.town import House, Town
 
 UNFINISHED = "had no time to happen"
 """Outcome of an incident that did not come to its end within the days."""
+DAYS_AFTER = 365
+"""Days for which capacity is offered at the end, for those who go on with the network."""
 SAMPLE_MS = 4 * SLOT_MS
 """Time between two looks at the displays."""
 
@@ -76,13 +78,13 @@ class Scenario:
     def run(self, tell: Callable[[int], None]) -> None:
         """Live through all days; `tell` is called with the number of intervals done."""
         town = self.town
-        town.offer_day(START_MS)
+        town.offer(START_MS)
         for number, now in enumerate(range(START_MS + SLOT_MS, self.end_ms + SLOT_MS, SLOT_MS), 1):
             town.grid.move_clock(now)
             town.measure(now)
             town.exchange(town.houses)
             if (now - START_MS) % DAY_MS == 0:
-                town.offer_day(now)
+                town.offer(now, 1 if now < self.end_ms else DAYS_AFTER)
             if now < self.end_ms:
                 self._live(now)
             if number == 1 or now % SAMPLE_MS == 0:

@@ -204,12 +204,12 @@ class Town:
         self._center = self.office(Role.ENERGY_CENTER)
         self.capacity = DAILY_CAPACITY * houses
         """Energy that can be bought on one day, Wh."""
-        self.offer_day(self.now)
+        self.offer(self.now)
 
-    def offer_day(self, start_ms: int) -> None:
-        """Have the energy center offer a day's capacity."""
-        offer = offer_capacity(self._center, start_ms, start_ms + DAY_MS, self.capacity, self.now)
-        self.grid.require(offer)
+    def offer(self, start_ms: int, days: int = 1) -> None:
+        """Have the energy center offer the capacity of some days, in one window."""
+        end, energy = start_ms + days * DAY_MS, days * self.capacity
+        self.grid.require(offer_capacity(self._center, start_ms, end, energy, self.now))
 
     def _move_in(self, plan: HousePlan) -> House:
         """Register the consumer, agree, and install the meter: all of IV-A."""
