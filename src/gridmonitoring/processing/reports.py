@@ -17,16 +17,19 @@ from gridmonitoring.blockchain.ledger import Ledger, check_signed, refuse
 from gridmonitoring.blockchain.merkle import append_leaf, leaf_hash
 from gridmonitoring.blockchain.parent_block import LockReason
 from gridmonitoring.blockchain.state_rows import (
+    CommandKind,
     DeviceRow,
     LotRow,
     MeterRow,
+    Stage,
+    SupplyPointRow,
     SupplyWishRow,
     Table,
     device_key,
     height_key,
 )
 from gridmonitoring.blockchain.transactions import Transaction
-from gridmonitoring.contracts.effects import Display, RecordViolation
+from gridmonitoring.contracts.effects import AlertConsumer, Display, RecordViolation
 from gridmonitoring.contracts.effects import Report as ReportEffect
 from gridmonitoring.contracts.fields import contract_fields
 from gridmonitoring.contracts.meter_rule import SETTLING_EVENTS, Event, MeterState, Relay, Step
@@ -37,7 +40,7 @@ from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.errors import ContractError, RegisterError, TariffError, UnexpectedEvent
 from gridmonitoring.processing.installations import installed, take_effect
 from gridmonitoring.processing.rows import AgreementRow, credit_in_flight, money_on_meter, tariff_at
-from gridmonitoring.processing.threads import complete, live, tell, violate
+from gridmonitoring.processing.threads import complete, live, order, tell, violate
 
 MAX_GAPS = 16
 """Gaps in a meter's sequence that are remembered; older ones can no longer be filled."""
@@ -225,6 +228,8 @@ def _event(
         event = Event(body.event)
         if event in SETTLING_EVENTS and not settles:
             raise UnexpectedEvent(MeterState(meter.state).name, f"{event.name} without registers")
+        if event == Event.INSTALLATION and not _has_access(ledger, mid):
+            raise UnexpectedEvent(MeterState(meter.state).name, f"{event.name} without access")
         step = run_rule(ledger, mid, meter, relay, event, payload.time)
     except (ValueError, UnexpectedEvent, ContractError):
         return violate(ledger, mid, meter, Violation.UNEXPECTED_EVENT, transaction.id, payload.time)
@@ -238,6 +243,12 @@ def _event(
     if event == Event.INSTALLATION:
         meter = installed(ledger, mid, meter, payload.time)
     return _carry_out(ledger, transaction, mid, meter, step)
+
+
+def _has_access(ledger: Ledger, mid: bytes) -> bool:
+    """Tell whether the authenticator gave this device access to electricity (IV-A)."""
+    point: SupplyPointRow = ledger.view.get(Table.SUPPLY_POINT, mid)
+    return point.stage == Stage.SUPPLIED
 
 
 def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int, time: int) -> Step:
@@ -276,7 +287,7 @@ def _threshold_reached(ledger: Ledger, mid: bytes, meter: MeterRow, time: int) -
 
 
 def _carry_out(ledger: Ledger, transaction: Transaction, mid: bytes, meter: MeterRow, step: Step) -> MeterRow:
-    """Store what the contract reports and records; emit the rest for the caller."""
+    """Store what the contract reports and records, order its alerts to the meter; emit the rest."""
     time = transaction.payload.time
     for effect in step.effects:
         if isinstance(effect, ReportEffect) and effect.message is not None:
@@ -284,5 +295,7 @@ def _carry_out(ledger: Ledger, transaction: Transaction, mid: bytes, meter: Mete
         elif isinstance(effect, RecordViolation):
             meter = violate(ledger, mid, meter, effect.violation, transaction.id, time)
         elif not isinstance(effect, Display):
+            if isinstance(effect, AlertConsumer):
+                meter = order(ledger, mid, meter, CommandKind.MESSAGE, transaction, int(effect.message))
             ledger.view.emit((mid, effect))
     return meter
