@@ -60,7 +60,7 @@ def test_two_disks_of_four_are_no_quorum(tmp_path: Path) -> None:
         small.deliver(report_wires(small, 1))
     for name in ("node-01", "node-02"):
         small.network.heal(name)
-    small.meters[0].resume()
+    small.meters[0].start_over()
     assert small.meters[0].sequence == before + 1
     small.deliver(report_wires(small, 2))
     small.close()

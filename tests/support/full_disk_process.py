@@ -30,7 +30,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     for validator in small.network.engine.validators:
         small.network.heal(validator.name)
-    small.meters[0].resume()
+    small.meters[0].start_over()
     stored = small.meters[0].sequence
     small.deliver(report_wires(small, 2))
     small.close()

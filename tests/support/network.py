@@ -77,6 +77,11 @@ class MeterInHand:
         registers = self._account.statement.registers if self._account else ((IMPORT_TOTAL, 0, 0),)
         self.register = registers[0][2]
 
+    def start_over(self) -> None:
+        """Go on from the ledger after trouble, and offer a channel anew."""
+        self._channel = None
+        self.resume()
+
     def claim(
         self,
         event: Event,

@@ -204,6 +204,11 @@ class Ingest:
             del self._unopened[channel]
         return opened
 
+    def forget(self, opened: Opened) -> None:
+        """Forget channels whose offers will not be stored, as their batch was not decided."""
+        for channel, _ in opened.offers:
+            self._channels.pop(channel, None)
+
     def _results(self, arriving: Arriving) -> list[OpenedReport | None]:
         """Return what workers opened, None for what they did not, and keep the channels they opened."""
         if not arriving.tasks:

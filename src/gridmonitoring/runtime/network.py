@@ -18,7 +18,7 @@ from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.errors import GridMonitoringError, StorageError, UserError
+from gridmonitoring.errors import ConsensusError, GridMonitoringError, StorageError, UserError
 from gridmonitoring.runtime.clock import Clock, SystemClock
 from gridmonitoring.runtime.consensus.application import Application, Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
@@ -215,10 +215,18 @@ class Network:
         return opened
 
     def decide_opened(self, opened: Mapping[str, Opened]) -> Decision:
-        """Decide reports that every node has opened; the decision's `durable` tells when they are safe."""
+        """Decide reports that every node has opened; the decision's `durable` tells when they are safe.
+
+        Raises `ConsensusError` where there is no quorum: channels offered with them are to be offered again.
+        """
         decoded = {name: one.transactions for name, one in opened.items()}
         beside = partial(self._write_details, opened)
-        return self.engine.decide_decoded(decoded, self.clock.now_ms(), beside)
+        try:
+            return self.engine.decide_decoded(decoded, self.clock.now_ms(), beside)
+        except ConsensusError:
+            for name, one in opened.items():
+                self.ingests[name].forget(one)
+            raise
 
     def _write_details(self, opened: Mapping[str, Opened], name: str, receipts: Sequence[Receipt]) -> None:
         one = opened.get(name)
