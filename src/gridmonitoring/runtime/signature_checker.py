@@ -47,7 +47,7 @@ def check_chunk(chunk: Sequence[Unchecked]) -> bytes:
 
 def _give_way() -> None:
     """Let the process that executes blocks go first: it is the one thing that cannot be spread out."""
-    os.nice(19)
+    os.nice(10)
 
 
 class VerifierPool:
