@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
+from rich.table import Table
 
-from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing, note, progress
+from gridmonitoring.user_layer.cli.output import Json, Output, facts, note, progress
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL
 from gridmonitoring.user_layer.demo.report import (
     COLUMNS,
@@ -136,7 +137,10 @@ def _show(out: Console, result: Result, shown: Shown) -> None:
     outcome, where = result.outcome, shown.directory
     root = where.resolve()
     incidents = [(name.replace("_", " "), text) for name, text in outcome.incidents.items()]
-    out.print(listing("Houses", COLUMNS, house_rows(outcome)))
+    table = Table(*COLUMNS, box=None, padding=(0, 1, 0, 0))
+    for row in house_rows(outcome):
+        table.add_row(*row)
+    out.print(table)
     out.print(EXPLAINED)
     out.print(facts("Incidents", incidents))
     set_up, days, after = result.seconds
@@ -156,5 +160,5 @@ def _show(out: Console, result: Result, shown: Shown) -> None:
     )
     out.print("\nLook further:")
     for line in commands(outcome, shown):
-        out.print(f"  {line}")
+        out.print(f"  {line}", soft_wrap=True)
     out.print(f"\n{outcome.source}. {SEVERAL}")

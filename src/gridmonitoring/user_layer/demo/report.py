@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from gridmonitoring.user_layer.cli.money import energy_text, money_text
+from gridmonitoring.user_layer.cli.money import money_text
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL, Outcome
 from gridmonitoring.user_layer.demo.bundles import FOLDER
 from gridmonitoring.user_layer.demo.charts import day_text
@@ -19,7 +19,7 @@ from gridmonitoring.user_layer.demo.plan import CENT, CURRENCY, MINOR_DIGITS
 
 COLUMNS = (
     "house",
-    "recorded",
+    "month",
     "tariff",
     "kWh",
     "charged",
@@ -27,13 +27,14 @@ COLUMNS = (
     "lots",
     "locked",
     "side",
-    "violations",
+    "viol.",
     "equal",
 )
 """Columns of the table of houses."""
 EXPLAINED = (
-    f"Recorded: first day of the recording. Charged and left: {CURRENCY}, rounded down. Locked, side: parent"
-    " blocks, side blocks. Equal: the meter's account and registers are the ledger's, to the unit."
+    f"Month of the recording. kWh and {CURRENCY} (charged, credit left) are rounded down. Locked, side:"
+    " parent and side blocks. Viol.: violations. Equal: the meter's account and registers are the ledger's,"
+    " exactly."
 )
 """What the columns say."""
 _PRIVATE = (
@@ -59,16 +60,17 @@ def house_rows(outcome: Outcome) -> list[list[str]]:
     """Return the table of houses, and a line of sums."""
     houses = outcome.houses
     rows = [
-        [house.name, house.recorded, house.tariff, *_amounts([house]), "yes" if house.equal else "NO"]
+        [house.name, house.recorded[:7], house.tariff, *_amounts([house]), "yes" if house.equal else "NO"]
         for house in houses
     ]
     return [*rows, ["all", "", "", *_amounts(houses), ""]]
 
 
 def _amounts(houses: Sequence[HouseFigures]) -> list[str]:
+    energy = sum(house.energy for house in houses)
     counts = [(house.lots, house.locked, house.side_blocks, house.violations) for house in houses]
     return [
-        energy_text(sum(house.energy for house in houses)).removesuffix(" kWh"),
+        f"{energy // 1000}.{energy % 1000 // 100}",
         money(sum(house.charged for house in houses)),
         money(sum(house.credit - house.debt for house in houses)),
         *(str(sum(values)) for values in zip(*counts, strict=True)),
