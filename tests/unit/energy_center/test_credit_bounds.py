@@ -14,6 +14,8 @@ from gridmonitoring.energy_center.credit import (
     settle,
     swap_device,
 )
+from gridmonitoring.energy_center.statements import Statement
+from gridmonitoring.energy_center.tariffs import tariff_hash
 from gridmonitoring.errors import Malformed, RegisterError, TariffError
 from tests.support.billing import CENT, HOUR, PARIS, flat, ms, reading, time_of_use
 
@@ -97,3 +99,29 @@ def test_what_an_account_counts_stops_at_the_largest_amount() -> None:
     assert add_lot(full, 2, 5, 0)[0].credit == MAX_INT
     with pytest.raises(TariffError, match="more than the ledger can hold"):
         add_lot(full, 2, 6, 0)
+
+
+def test_a_first_statement_has_no_figures() -> None:
+    tariff = flat(10 * CENT, calendar=PARIS)
+    registers = reading(5_000)
+    account = open_account(tariff, registers, START, 7)
+    counted = ((registers[0][0], 5_000, 5_000),)
+    no_money = (0,) * 9
+    first = Statement(0, 7, START, START, tariff_hash(tariff), counted, (), *no_money, START, 0, 0, 0)
+    assert account == Account((), 0, 0, 0, 0, first)
+
+
+def test_a_new_month_starts_without_charge_or_remainder() -> None:
+    tariff = flat(12_345_679, calendar=PARIS)
+    account = open_account(tariff, reading(0), START, 1)
+    account, _ = settle(account, tariff, TERMS, reading(37), START + HOUR, 2)
+    assert account.statement.carry > 0
+    april = ms("2007-04-01T00:00", "Europe/Paris")
+    statement = settle(account, tariff, TERMS, reading(37), april + 1, 3)[1].statement
+    assert (statement.period_start_ms, statement.period_energy) == (april, 0)
+    assert (statement.period_charge, statement.charge, statement.carry) == (0, 0, 0)
+
+
+def test_terms_without_mention_of_them_have_no_emergency_credit_and_no_tax() -> None:
+    terms = BillingTerms(0, 0)
+    assert (terms.debt_recovery_permille, terms.emergency_credit, terms.tax_ppm) == (1_000, 0, 0)
