@@ -35,7 +35,7 @@ from gridmonitoring.energy_center.dispatch import dispatch, subscription_status
 from gridmonitoring.energy_center.tariffs import energy_for
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
 from gridmonitoring.keys.signatures import split
-from gridmonitoring.processing.rows import AgreementRow, CapacityRow, tariff_at
+from gridmonitoring.processing.rows import AgreementRow, CapacityRow, recovery_share, tariff_at
 from gridmonitoring.processing.threads import complete, open_lot, order
 from gridmonitoring.registration.authenticator import supply_point_at
 
@@ -169,10 +169,9 @@ def _credit(
     if meter.state == MeterState.CLOSED:
         refuse("account_closed", "the account is closed")
     account: Account = ledger.view.get(Table.ACCOUNT, mid)
+    share = recovery_share(ledger, mid, agreement, meter)
     try:
-        account, _ = add_lot(
-            account, height, request.amount, agreement.agreement.billing.debt_recovery_permille
-        )
+        account, _ = add_lot(account, height, request.amount, share)
     except (CreditError, TariffError) as error:
         raise Refused("credit_refused", str(error)) from error
     lot = LotRow(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import Report, Settlement
 from gridmonitoring.blockchain.ledger import Ledger, check_signed, refuse
-from gridmonitoring.blockchain.merkle import append_leaf, leaf_hash
+from gridmonitoring.blockchain.merkle import append_leaf
 from gridmonitoring.blockchain.parent_block import LockReason
 from gridmonitoring.blockchain.state_rows import (
     CommandKind,
@@ -39,8 +39,8 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.errors import ContractError, RegisterError, TariffError, UnexpectedEvent
 from gridmonitoring.processing.installations import installed, take_effect
-from gridmonitoring.processing.rows import AgreementRow, credit_in_flight, money_on_meter, tariff_at
-from gridmonitoring.processing.threads import complete, live, order, tell, violate
+from gridmonitoring.processing.rows import AgreementRow, money_on_meter, tariff_at
+from gridmonitoring.processing.threads import complete, life_leaf, live, order, tell, violate
 
 MAX_GAPS = 16
 """Gaps in a meter's sequence that are remembered; older ones can no longer be filled."""
@@ -77,7 +77,7 @@ def process_report(ledger: Ledger, transaction: Transaction) -> None:
     else:
         acknowledged = meter.carried_out
     # 5, first, because the transaction that exhausts a lot is the last of its life
-    peaks = append_leaf(meter.life_size, meter.life_peaks, leaf_hash(transaction.raw, sha256d), sha256d)
+    peaks = append_leaf(meter.life_size, meter.life_peaks, life_leaf(transaction), sha256d)
     meter = MeterRow(
         meter.epoch,
         payload.sequence,
@@ -197,10 +197,8 @@ def _settle(
     if settled.exhausted:
         waiting = tuple(height for height, _ in after.lots)
         meter = complete(ledger, mid, meter, settled.exhausted, waiting, LockReason.FINISHED, time)
-    expected = settled.statement.credit - settled.statement.debt
-    if meter.carried_out != meter.commands:
-        expected -= credit_in_flight(ledger, mid, meter.carried_out, meter.commands)
-    if settlement.credit != expected:
+    money = money_on_meter(ledger, mid, after, meter)
+    if settlement.credit != money.credit - money.debt:
         meter = violate(ledger, mid, meter, Violation.CREDIT_MISMATCH, transaction.id, time)
     if before.relay != Relay.CONNECTED and settled.statement.lines:
         meter = violate(ledger, mid, meter, Violation.USE_WHILE_DISCONNECTED, transaction.id, time)
@@ -262,13 +260,13 @@ def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int
     if not machine.reads_fields(meter.state, event):
         return machine.run(meter.state, event, {})
     account: Account = ledger.view.get(Table.ACCOUNT, mid)
-    credit, debt = money_on_meter(ledger, mid, account, meter.carried_out, meter.commands)
+    money = money_on_meter(ledger, mid, account, meter)
     wish: SupplyWishRow | None = ledger.view.get(Table.SUPPLY_WISH, mid)
     fields = contract_fields(
         row.agreement,
         tariff_at(ledger, row.agreement.tariff, time),
-        credit=credit,
-        debt=debt,
+        credit=money.credit,
+        debt=money.debt,
         time=time,
         relay=relay,
         status=meter.status,

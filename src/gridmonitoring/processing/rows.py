@@ -34,12 +34,13 @@ from gridmonitoring.blockchain.state_rows import (
     Table,
     height_key,
 )
-from gridmonitoring.contracts.agreement import Agreement
+from gridmonitoring.contracts.agreement import Agreement, decode_agreement
 from gridmonitoring.encoding.bounds import Bytes32
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
 from gridmonitoring.encoding.hashes import sha256d
-from gridmonitoring.energy_center.credit import Account
+from gridmonitoring.energy_center.credit import Account, Projection
 from gridmonitoring.energy_center.dispatch import CapacityWindow
+from gridmonitoring.energy_center.in_flight import without_orders
 from gridmonitoring.energy_center.tariffs import Tariff
 
 MAX_WINDOWS = 64
@@ -130,35 +131,32 @@ def tariff_at(ledger: Ledger, tariff: bytes, time: int) -> Tariff:
     return row.tariff
 
 
-def credit_in_flight(ledger: Ledger, mid: bytes, carried_out: int, ordered: int) -> int:
-    """Return the money of commands that the meter has not carried out: credit, less reversals and refunds."""
-    return sum(
-        command.amount if command.kind == CommandKind.CREDIT else -command.amount
-        for command in _in_flight(ledger, mid, carried_out, ordered)
-        if command.kind in (CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE)
-    )
+def money_on_meter(ledger: Ledger, mid: bytes, account: Account, meter: MeterRow) -> Projection:
+    """Return credit and debt as the meter has them, which knows of no command past the last carried out."""
+    if meter.carried_out == meter.commands:
+        return Projection(account.credit, account.debt)
+    commands = _in_flight(ledger, mid, meter)
+    coming = {command.height: command.amount for command in commands if command.kind == CommandKind.CREDIT}
+    taken = [command.amount for command in commands if command.kind in _TAKING]
+    return without_orders(account, coming, sum(coming.values()), sum(taken))
 
 
-def money_on_meter(
-    ledger: Ledger, mid: bytes, account: Account, carried_out: int, ordered: int
-) -> tuple[int, int]:
-    """Return (credit, debt) as the meter has them, which knows of no command past the last carried out.
+_TAKING = (CommandKind.REVERSAL, CommandKind.CLOSE)
 
-    Lots are drawn in order, so what is left of the lots that are not in flight is left on the meter too;
-    what was taken from the others is still its debt. A lot that is taken back is still there.
+
+def recovery_share(ledger: Ledger, mid: bytes, row: AgreementRow, meter: MeterRow) -> int:
+    """Return the share of a payment that may go to debt, thousandths, by the terms the meter adds it under.
+
+    A meter carries commands out in order, so new terms that are on their way come before the credit.
     """
-    if carried_out == ordered:
-        return account.credit, account.debt
-    commands = _in_flight(ledger, mid, carried_out, ordered)
-    coming = {command.height for command in commands if command.kind == CommandKind.CREDIT}
-    credit = sum(money for height, money in account.lots if height not in coming)
-    left = account.credit - account.debt - credit_in_flight(ledger, mid, carried_out, ordered)
-    if any(command.kind in (CommandKind.REVERSAL, CommandKind.CLOSE) for command in commands):
-        credit = max(credit, left)
-    return credit, credit - left
+    for command in reversed(_in_flight(ledger, mid, meter)):
+        if command.kind == CommandKind.SCRIPT:
+            return decode_agreement(command.document).billing.debt_recovery_permille
+    return row.agreement.billing.debt_recovery_permille
 
 
-def _in_flight(ledger: Ledger, mid: bytes, carried_out: int, ordered: int) -> list[CommandRow]:
-    keys = [height_key(mid, number) for number in range(carried_out + 1, ordered + 1)]
+def _in_flight(ledger: Ledger, mid: bytes, meter: MeterRow) -> list[CommandRow]:
+    """Return the commands that a meter has not carried out, in order."""
+    keys = [height_key(mid, number) for number in range(meter.carried_out + 1, meter.commands + 1)]
     rows = [ledger.view.get(Table.COMMAND, key) for key in keys]
     return [row for row in rows if row is not None]

@@ -197,15 +197,15 @@ class MeterAgent:
             if isinstance(told, Ordered):
                 orders[told.number] = told
             elif told is not None:
-                self.meter.hear(told.account)
                 statements.append(told)
-        done = 0
-        while (order := orders.get(self.meter.contract.carried_out + 1)) is not None:
+        due = _in_order(orders, self.meter.contract.carried_out)
+        newest = statements[-1].account if statements else None
+        self.meter.hear([(order.number, order.command) for order in due], newest)
+        for order in due:
             self._commit(self.meter.command(order.number, order.command, now, order.tariffs))
-            done += 1
         for stated in statements:
             self._hear(stated, now)
-        return done + len(statements)
+        return len(due) + len(statements)
 
     def _told(self, wire: bytes, now: int) -> Ordered | Stated | None:
         """Return what a sealed command proves; what proves nothing, or is old, is reported instead."""
@@ -291,6 +291,14 @@ class MeterAgent:
             parts["books"] = encode(memory.books)
         self._kept = memory
         return parts
+
+
+def _in_order(orders: Mapping[int, Ordered], carried_out: int) -> list[Ordered]:
+    """Return the commands that follow the last one without a gap; the others wait for what is missing."""
+    found: list[Ordered] = []
+    while (order := orders.get(carried_out + len(found) + 1)) is not None:
+        found.append(order)
+    return found
 
 
 def _recall(stored: Mapping[str, bytes]) -> Memory:

@@ -1,13 +1,15 @@
 """The meter's own account, and how a statement of the grid is held against it (paper V-A).
 
 Grid and meter change an account by the same functions, but not in the same order: the grid adds a lot when
-the form is in the log, the meter when its command arrives, and a settlement may come between. Credit less
-debt is the same in every order. How it splits into lots and debt, and what a statement says was topped up
-since the last, is not: so a statement is looked for among the orders that are possible, with every charge as
-the meter computed it. If there is one, the meter takes that order over and is equal to the grid to the
-unit; if there is none, the statement is wrong.
+the form is in the log, the meter when it hears of it, and a settlement may come between. Credit less debt is
+the same in every order. How it splits into lots and debt, and what a statement says was topped up since the
+last, is not: so a statement is looked for among the orders that are possible, with every charge as the meter
+computed it. If there is one, the meter takes it over and is equal to the grid to the unit; if there is none,
+the statement is wrong.
 
-Left out: what follows a wrong statement (`meter`).
+What the meter has heard of is in its account at once; `known` is what it has carried out (`in_flight`).
+
+Left out: what follows a wrong statement (`orders`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,23 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.state_rows import CommandKind
 from gridmonitoring.encoding.bounds import Money, Unsigned
-from gridmonitoring.energy_center.credit import Account, BillingTerms, Settled, add_lot, reverse_lot, settle
+from gridmonitoring.encoding.cbor import decode, encode
+from gridmonitoring.energy_center.credit import (
+    Account,
+    BillingTerms,
+    Projection,
+    Settled,
+    add_lot,
+    reverse_lot,
+    settle,
+)
+from gridmonitoring.energy_center.in_flight import without_orders
 from gridmonitoring.energy_center.lots import draw, total
 from gridmonitoring.energy_center.statements import Statement, check_statement
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import CreditError, StatementDiffers, TariffError
 
-MAX_HISTORY = 16
+MAX_HISTORY = 64
 """Settlements and orders that wait for a statement; of more, the oldest are taken for agreed."""
 
 Reading = Sequence[tuple[bytes, int]]
@@ -33,7 +45,7 @@ Reading = Sequence[tuple[bytes, int]]
 
 
 class Order(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="order/1"):
-    """A command that moved money."""
+    """A command that moves money."""
 
     number: Unsigned
     """Number of the command."""
@@ -47,32 +59,63 @@ class Order(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, ta
     """Share of a top-up that may go to debt, thousandths."""
 
 
+class Entry(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Something that changed the account."""
+
+    what: Statement | Order
+    """A settlement, or an order."""
+
+
 class BooksState(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The books, to be kept through a power cut."""
 
     agreed: Account
     """The account after the last statement that grid and meter agree on, or as it was opened."""
-    history: tuple[Statement | Order, ...]
-    """What came since, in the meter's order."""
+    history: tuple[bytes, ...]
+    """Encoded `Entry` of what came since, in the meter's order."""
+    ahead: tuple[Order, ...]
+    """Orders in the account that are still to be carried out."""
 
 
 class Books:
     """The money side of one meter."""
 
-    __slots__ = ("_agreed", "_history", "_state", "account")
+    __slots__ = ("_agreed", "_ahead", "_encoded", "_history", "_state", "account")
 
     def __init__(self, state: BooksState) -> None:
         self._agreed = state.agreed
-        self._history = list(state.history)
+        self._history = [decode(entry, Entry).what for entry in state.history]
+        self._encoded = list(state.history)
+        self._ahead = list(state.ahead)
         self._state: BooksState | None = state
         self.account = _replayed(self._agreed, self._history)
-        """The account, in the meter's order."""
+        """The account with all that the meter has heard of, in the meter's order."""
 
     def state(self) -> BooksState:
         """Return the books as they are; the same object until they change."""
         if self._state is None:
-            self._state = BooksState(self._agreed, tuple(self._history))
+            self._state = BooksState(self._agreed, tuple(self._encoded), tuple(self._ahead))
         return self._state
+
+    # what there is
+
+    @property
+    def known(self) -> Projection:
+        """Credit and debt by the orders that were carried out."""
+        return self._without_ahead(self.account)
+
+    def projected(self, tariff: Tariff, terms: BillingTerms, reading: Reading, time: int) -> Projection:
+        """Return `known` as settling these registers would leave it; raises as `credit.settle` does."""
+        return self._without_ahead(settle(self.account, tariff, terms, reading, time, 0)[0])
+
+    def _without_ahead(self, account: Account) -> Projection:
+        if not self._ahead:
+            return Projection(account.credit, account.debt)
+        coming = {order.height: order.amount for order in self._ahead if order.kind is CommandKind.CREDIT}
+        taken = sum(order.amount for order in self._ahead if order.kind is not CommandKind.CREDIT)
+        return without_orders(account, coming, sum(coming.values()), taken)
+
+    # what changes it
 
     def settle(
         self, tariff: Tariff, terms: BillingTerms, reading: Reading, time: int, sequence: int
@@ -82,10 +125,22 @@ class Books:
         self._note(settled.statement)
         return settled
 
-    def order(self, order: Order) -> None:
-        """Carry out a command that moves money; raises `CreditError` or `TariffError`, nothing changed."""
+    def hear(self, order: Order) -> None:
+        """Put an order into the account; raises `CreditError` or `TariffError`, nothing changed."""
         self.account = _ordered(self.account, order)
+        self._ahead.append(order)
         self._note(order)
+
+    def heard(self, number: int) -> bool:
+        """Tell whether an order is in the account and still to be carried out."""
+        return any(order.number == number for order in self._ahead)
+
+    def carry_out(self, number: int) -> None:
+        """Make an order part of what is known."""
+        self._ahead = [order for order in self._ahead if order.number != number]
+        self._state = None
+
+    # the grid's statements
 
     def check(self, theirs: Statement) -> None:
         """Hold the grid's statement against the meter's own settlement of the same report.
@@ -94,25 +149,21 @@ class Books:
         leads to it.
         """
         if not self.reconcile(theirs):
-            check_statement(theirs, self._ours(self._place(theirs)))
+            check_statement(theirs, self._ours(theirs))
 
     def reconcile(self, theirs: Statement) -> bool:
-        """Take over the order that leads to the grid's statement; return whether there is one.
-
-        Before every command that it names has come there may be none yet.
-        """
+        """Take over the order that leads to the grid's statement; return whether there is one."""
         if theirs.sequence <= self._agreed.statement.sequence:
             return True
-        place = self._find(theirs)
+        place = self._place(theirs)
         if place is None:
             return False
         found = next((c for c in self._candidates(place) if c[0].statement == theirs), None)
         if found is None:
             return False
-        self._agreed, carried = found
+        agreed, carried = found
         done = [entry for entry in self._history if isinstance(entry, Order)][:carried]
-        self._history = [entry for entry in self._history[place + 1 :] if entry not in done]
-        self.account, self._state = _replayed(self._agreed, self._history), None
+        self._go_on(agreed, [entry for entry in self._history[place + 1 :] if entry not in done])
         return True
 
     def adopt(self, theirs: Account, again: Callable[[Account, Statement], Account]) -> None:
@@ -125,45 +176,50 @@ class Books:
         for entry in self._history:
             if isinstance(entry, Statement) and entry.sequence > theirs.statement.sequence:
                 account = again(account, entry)
-        self._agreed, self._history, self.account, self._state = account, [], account, None
+        self._go_on(account, [])
+
+    def _go_on(self, agreed: Account, history: list[Statement | Order]) -> None:
+        self._agreed, self._history = agreed, history
+        self._encoded = [encode(Entry(entry)) for entry in history]
+        self.account, self._state = _replayed(agreed, history), None
 
     def _note(self, entry: Statement | Order) -> None:
         self._history.append(entry)
+        self._encoded.append(encode(Entry(entry)))
         self._state = None
         if len(self._history) > MAX_HISTORY:
             self._agreed = _applied(self._agreed, self._history.pop(0))
+            self._encoded.pop(0)
 
-    def _find(self, theirs: Statement) -> int | None:
+    def _place(self, theirs: Statement) -> int | None:
         for at, entry in enumerate(self._history):
             if isinstance(entry, Statement) and entry.sequence == theirs.sequence:
                 return at
         return None
 
-    def _place(self, theirs: Statement) -> int:
-        place = self._find(theirs)
+    def _ours(self, theirs: Statement) -> Statement:
+        """Return the meter's own statement of the same report; raises `StatementDiffers` for none."""
+        place = self._place(theirs)
         if place is None:
             ours = self.account.statement.sequence
             raise StatementDiffers("sequence", f"{ours} or one before", str(theirs.sequence), 0)
-        return place
-
-    def _ours(self, place: int) -> Statement:
         return _replayed(self._agreed, self._history[: place + 1]).statement
 
     def _candidates(self, place: int) -> Iterator[tuple[Account, int]]:
         """Yield each (account after the settlement at a place, orders in it) that the grid can have.
 
-        What the meter had carried out before a settlement, the grid had in the log before it; what it
-        carried out later may have been there as well.
+        What the meter had heard of before a settlement, the grid had in the log before it; what it heard of
+        later may have been there as well.
         """
         orders = [entry for entry in self._history if isinstance(entry, Order)]
-        reached, carried = {(self._agreed, 0): None}, 0
+        reached, heard = {(self._agreed, 0): None}, 0
         for entry in self._history[: place + 1]:
             if isinstance(entry, Order):
-                carried += 1
+                heard += 1
                 continue
             following: dict[tuple[Account, int], None] = {}
             for account, applied in reached:
-                for count in range(max(applied, carried), len(orders) + 1):
+                for count in range(max(applied, heard), len(orders) + 1):
                     found = _possible(account, [*orders[applied:count], entry])
                     if found is not None:
                         following[found, count] = None

@@ -25,8 +25,7 @@ from gridmonitoring.contracts.meter_rule import (
     relay_after,
 )
 from gridmonitoring.energy_center.calendar import next_day_boundary_ms
-from gridmonitoring.energy_center.credit import Projection, open_account, projected_credit, swap_device
-from gridmonitoring.energy_center.statements import Statement
+from gridmonitoring.energy_center.credit import Projection, open_account, swap_device
 from gridmonitoring.errors import MeterError
 from gridmonitoring.smart_meter.books import Books, BooksState
 from gridmonitoring.smart_meter.channels import Channels
@@ -63,8 +62,6 @@ class MeterContract:
         self.midnight_total = standing.midnight_total
         self.rate_until = 0
         """From this time on `count_at` has to be called before energy is counted, ms."""
-        self.heard: Statement | None = None
-        """The last proven statement of the grid that came since the meter woke up."""
         self.boundary = NEVER
         """Next time at which a settlement is due at the latest, ms."""
         self._midnight = 0
@@ -103,16 +100,15 @@ class MeterContract:
             account = swap_device(handover.account, tariff, reading, time, sequence)
             self.state, self.tampered, self.cut_off = handover.state, handover.tampered, handover.cut_off
             self.carried_out, self.own_limit = handover.carried_out, handover.own_limit
-        self._books = Books(BooksState(account, ()))
+        self._books = Books(BooksState(account, (), ()))
         self.midnight_total = self.registers.total
         self.sequence, self.signed = sequence, time
 
     def projected(self, time: int) -> Projection:
         """Return credit and debt as a settlement now would leave them."""
         terms = self.terms
-        tariff = terms.tariff_at(time)
         reading = self.registers.reading()
-        return projected_credit(self.books.account, tariff, terms.agreement.billing, reading, time)
+        return self.books.projected(terms.tariff_at(time), terms.agreement.billing, reading, time)
 
     def due_event(self, time: int) -> tuple[Event | None, int]:
         """Return what the credit comes to now, if that is news, and the credit; exact."""
@@ -209,7 +205,8 @@ class MeterContract:
         if event in SETTLING_EVENTS:
             terms = self.terms
             self.books.settle(terms.tariff_at(time), terms.agreement.billing, reading, time, sequence)
-            credit = self.books.account.credit - self.books.account.debt
+            known = self.books.known
+            credit = known.credit - known.debt
         self.sequence, self.signed = sequence, time
         status = self.status
         if event is not Event.INTERVAL:
@@ -226,9 +223,7 @@ class MeterContract:
         machine = self.terms.machine
         if not machine.reads_fields(self.state, event):
             return machine.run(self.state, event, {})
-        account = self.books.account
-        fields = self._fields(Projection(account.credit, account.debt), time, self.status)
-        return machine.run(self.state, event, fields)
+        return machine.run(self.state, event, self._fields(self.books.known, time, self.status))
 
     def _fields(self, money: Projection, time: int, status: int) -> dict[str, int]:
         return contract_fields(

@@ -181,7 +181,7 @@ class Meter:
             event, credit = contract.due_event(max(start, contract.signed + 1))
             if event is not None:
                 drafts.append(contract.report(event, start))
-                credit = contract.books.account.credit
+                credit = contract.books.known.credit
             self._spare = contract.watt_minutes_left(credit, start)
         self._due = min(self._interval, contract.boundary)
         return drafts
@@ -202,7 +202,7 @@ class Meter:
             return drafts
         draft = contract.report(event, end)
         if draft.credit is not None:
-            self._spare = contract.watt_minutes_left(contract.books.account.credit, end)
+            self._spare = contract.watt_minutes_left(contract.books.known.credit, end)
         if end >= contract.boundary:
             contract.plan_boundary(end)
         self._plan_interval(end)
@@ -237,9 +237,9 @@ class Meter:
         """Report that a command or statement came without a valid proof."""
         return self._planned(orders.distrust(self.contract, time))
 
-    def hear(self, theirs: Account) -> None:
-        """Take note of a proven account, before the commands that came with it."""
-        orders.hear(self.contract, theirs)
+    def hear(self, commands: Sequence[tuple[int, CommandRow]], theirs: Account | None) -> None:
+        """Take note of proven commands that come next, in order, and of the proven account beside them."""
+        orders.hear(self.contract, commands, theirs)
 
     def statement(self, theirs: Account, time: int) -> list[Draft]:
         """Hold a proven account's last statement against the meter's own, after those commands."""

@@ -34,7 +34,9 @@ from gridmonitoring.smart_meter.claims import Draft
 from gridmonitoring.smart_meter.contract import MeterContract
 from gridmonitoring.smart_meter.terms import Terms
 
-LASTING = frozenset({CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE, CommandKind.SCRIPT})
+MONEY = frozenset({CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE})
+"""Commands that move money."""
+LASTING = MONEY | {CommandKind.SCRIPT}
 """Commands that hold after their expiry, because the ledger has done its part already."""
 
 EVENTS: Mapping[CommandKind, Event] = {
@@ -71,7 +73,7 @@ def carry_out(
     if command.kind is CommandKind.SCRIPT:
         return drafts + _change_terms(contract, number, command, time, tariffs)
     contract.carried_out = number
-    if command.kind in (CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE):
+    if command.kind in MONEY:
         return drafts + _move_money(contract, number, command, time)
     if command.kind is CommandKind.MESSAGE:
         return drafts + _show(contract, command, time)
@@ -91,13 +93,39 @@ def distrust(contract: MeterContract, time: int) -> list[Draft]:
     return contract.catch_up(time) + contract.report_expected(Event.INTEGRITY_FAILURE, time)
 
 
-def hear(contract: MeterContract, theirs: Account) -> None:
-    """Take note of a proven account, before the commands that came with it are carried out.
+def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]], theirs: Account | None) -> None:
+    """Take note of what came together: all proven commands in order, and the proven account.
 
-    With each of them the order in which the grid has it can come out, and then the contract runs on that.
+    The ledger has moved the money of all of them before the meter carries out the first, so it is in the
+    meter's account from here on, in the order that the account shows, and in its credit one by one.
     """
-    contract.heard = theirs.statement
-    contract.books.reconcile(theirs.statement)
+    recovery = contract.terms.agreement.billing.debt_recovery_permille
+    for number, command in commands:
+        if command.kind is CommandKind.SCRIPT:
+            recovery = _recovery(command, recovery)
+        elif command.kind in MONEY:
+            _hear(contract, number, command, recovery)
+    if theirs is not None:
+        contract.books.reconcile(theirs.statement)
+
+
+def _hear(contract: MeterContract, number: int, command: CommandRow, recovery: int) -> bool:
+    """Put a command's money into the account, once; return whether it could be."""
+    if not contract.books.heard(number):
+        order = Order(number, command.kind, command.height, command.amount, recovery)
+        try:
+            contract.books.hear(order)
+        except (CreditError, TariffError):
+            return False
+    return True
+
+
+def _recovery(command: CommandRow, before: int) -> int:
+    """Return the recovery share under new terms; as before where they cannot be read."""
+    try:
+        return decode_agreement(command.document).billing.debt_recovery_permille
+    except (ContractError, EncodingError):
+        return before
 
 
 def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Draft]:
@@ -133,14 +161,9 @@ def _go_on_from(contract: MeterContract, theirs: Account) -> None:
 
 
 def _move_money(contract: MeterContract, number: int, command: CommandRow, time: int) -> list[Draft]:
-    recovery = contract.terms.agreement.billing.debt_recovery_permille
-    order = Order(number, command.kind, command.height, command.amount, recovery)
-    try:
-        contract.books.order(order)
-    except (CreditError, TariffError):
+    if not _hear(contract, number, command, contract.terms.agreement.billing.debt_recovery_permille):
         return ignore(contract, time)
-    if contract.heard is not None:
-        contract.books.reconcile(contract.heard)
+    contract.books.carry_out(number)
     if command.kind is CommandKind.CLOSE and not contract.in_service:
         return [contract.report(Event.CLOSED, time)]
     return contract.report_expected(EVENTS[command.kind], time)
