@@ -17,12 +17,13 @@ from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.errors import CheckpointError, EncodingError, Tampered
 from gridmonitoring.runtime.consensus.validator_history import ValidatorHistory
+from gridmonitoring.runtime.detail_check import Claim
 from gridmonitoring.runtime.details_check import DetailsCheck
 from gridmonitoring.runtime.file_check import FileCheck
 from gridmonitoring.runtime.findings import BEHIND, MISSING, Finding, Report, merged
 from gridmonitoring.runtime.signature_checker import Ahead
 from gridmonitoring.runtime.storage.tables import Values
-from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock, decode_body
+from gridmonitoring.runtime.storage.truth import BlockHeader, Commit, StoredBlock
 
 WINDOW = 1024
 """Transactions whose signatures are handed over to be checked at once."""
@@ -66,6 +67,10 @@ class Chain(Protocol):
         """Append a block that holds; raises `Tampered`, nothing having changed."""
         ...
 
+    def claim(self, entry: Any) -> Claim | None:
+        """Return what a decoded log entry says of its detail, or None where it is no report."""
+        ...
+
 
 Step = Callable[[Commit], None]
 """Takes each block that holds, with all that follows from it."""
@@ -89,14 +94,15 @@ class ChainCheck:
         """Follow the blocks, compare as it goes, and each file's state at its end."""
         self._finish_those_at_end(document)
         for at in self._checked_ahead(self._heights()):
-            commit = self._append(at)
-            if commit is None:
+            appended = self._append(at)
+            if appended is None:
                 break
+            commit, entries = appended
             for check, record in zip(self._checks, at.records, strict=True):
                 if not check.done:
                     check.block(record, commit.block)
                     check.derived(commit)
-            self._details.entries(commit.block.header.first, decode_body(commit.block.body))
+            self._details.entries(commit.block.header.first, entries, self._chain.claim)
             step(commit)
             self._finish_those_at_end(document)
         self._end(document)
@@ -174,15 +180,16 @@ class ChainCheck:
         while queue:
             yield from _ready(queue.popleft())
 
-    def _append(self, at: AtHeight) -> Commit | None:
-        """Append the first block that verifies; where none does return None.
+    def _append(self, at: AtHeight) -> tuple[Commit, Any] | None:
+        """Append the first block that verifies and return it with its entries; where none does return None.
 
         Files whose last block was before are whole without it; the others are told why they are not.
         """
         fault = at.fault or MISSING
         for number, block in enumerate(at.blocks):
+            decoded = self._chain.decode(block.body) if number else at.decoded
             try:
-                return self._chain.apply(block, self._chain.decode(block.body) if number else at.decoded)
+                return self._chain.apply(block, decoded), decoded
             except Tampered as error:
                 fault = str(error)
         if self._ends_here():

@@ -9,37 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from typing import Any
 
-from gridmonitoring.blockchain.bodies import Report
-from gridmonitoring.blockchain.transactions import decode_payload
+from gridmonitoring.blockchain.bodies import Kind, Report
+from gridmonitoring.blockchain.transactions import Payload, decode_payload
 from gridmonitoring.errors import EncodingError, StorageError
 from gridmonitoring.keys.channels import channel_id
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
 from gridmonitoring.runtime.storage.truth import Truth, decode_body
 
+Claim = tuple[bytes, int, bytes]
+"""(MID, signed time ms, hash of the detail) of a report."""
 
-def detail_fault(raw: bytes, mid: object, time: object, ciphertext: object) -> str:
-    """Return why a stored detail is not the one of a logged claim, or an empty text."""
+
+def claim_of(payload: Payload[Any]) -> Claim | None:
+    """Return what a logged payload says of its detail, or None where it is no report."""
+    if payload.kind != Kind.REPORT:
+        return None
+    report: Report = payload.body
+    return payload.signer, payload.time, report.detail
+
+
+def claim_in(raw: bytes) -> Claim | None:
+    """Return what a log entry says of its detail, or None where it is no report that can be read."""
     try:
-        payload = decode_payload(split(raw)[0])
-    except EncodingError as error:
-        return f"log entry cannot be read: {error}"
-    if not isinstance(payload.body, Report):
-        return "log entry is no report"
-    if not isinstance(ciphertext, bytes) or sha256(ciphertext).digest() != payload.body.detail:
+        return claim_of(decode_payload(split(raw)[0]))
+    except EncodingError:
+        return None
+
+
+def detail_fault(claim: Claim, mid: object, time: object, ciphertext: object) -> str:
+    """Return why a stored detail is not the one of a logged claim, or an empty text."""
+    signer, signed, named = claim
+    if not isinstance(ciphertext, bytes) or sha256(ciphertext).digest() != named:
         return "ciphertext is not the one whose hash the claim has"
-    if (mid, time) != (payload.signer, payload.time):
+    if (mid, time) != (signer, signed):
         return "meter or time is not the claim's"
     return ""
-
-
-def is_report(raw: bytes) -> bool:
-    """Tell whether a log entry is a report, whose detail may be stored."""
-    try:
-        return isinstance(decode_payload(split(raw)[0]).body, Report)
-    except EncodingError:
-        return False
 
 
 class LogReader:
@@ -66,7 +73,8 @@ def true_details(truth: Truth, details: Iterable[Detail]) -> Iterator[Detail]:
     log = LogReader(truth)
     for detail in details:
         raw = log.entry(detail[0])
-        if raw is not None and not detail_fault(raw, *detail[1:]):
+        claim = None if raw is None else claim_in(raw)
+        if claim is not None and not detail_fault(claim, *detail[1:]):
             yield detail
 
 

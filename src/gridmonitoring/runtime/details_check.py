@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from gridmonitoring.keys.channels import channel_id
-from gridmonitoring.runtime.detail_check import detail_fault, is_report
+from gridmonitoring.runtime.detail_check import Claim, detail_fault
 from gridmonitoring.runtime.file_check import FileCheck
 from gridmonitoring.runtime.findings import MISSING, Finding, Report, Stream, merged, show, show_key
 from gridmonitoring.runtime.storage.tables import Values
+
+E = TypeVar("E")
 
 Fault = Callable[[Values], str]
 """Returns why a stored row is wrong, or an empty text."""
@@ -29,16 +32,16 @@ class DetailsCheck:
         self._details = merged(self._streams)
         self._head = next(self._details, None)
 
-    def entries(self, first: int, raws: Sequence[bytes]) -> None:
+    def entries(self, first: int, entries: Sequence[E], claim_of: Callable[[E], Claim | None]) -> None:
         """Check the details of these log entries, which follow those of the last call."""
-        end = first + len(raws)
+        end = first + len(entries)
         while self._head is not None and self._head[0][0] < end:
             key, rows = self._head
-            raw = raws[key[0] - first] if key[0] >= first else None
-            if raw is not None and is_report(raw):
-                self._judge(key, rows, partial(_detail_fault, raw), disposable=False)
-            else:
+            claim = claim_of(entries[key[0] - first]) if key[0] >= first else None
+            if claim is None:
                 self._judge(key, rows, _no_entry, disposable=True)
+            else:
+                self._judge(key, rows, partial(_detail_fault, claim), disposable=False)
             self._head = next(self._details, None)
 
     def finish(self) -> None:
@@ -93,8 +96,8 @@ class DetailsCheck:
         self._report(Finding(stream.node, stream.table, show_key(key), found, expected, key, good, mendable))
 
 
-def _detail_fault(raw: bytes, row: Values) -> str:
-    return detail_fault(raw, *row[1:])
+def _detail_fault(claim: Claim, row: Values) -> str:
+    return detail_fault(claim, *row[1:])
 
 
 def _no_entry(_: Values) -> str:

@@ -172,6 +172,13 @@ class TableCheck:
 
 def merged(streams: Sequence[Stream]) -> Iterator[tuple[Values, list[Values | None]]]:
     """Yield (key, row of each stream or None) over several tables of one shape, in order of the key."""
+    if len(streams) == 1:
+        (alone,) = streams
+        while (only := alone.key) is not None:
+            found = alone.head
+            alone.next()
+            yield only, [found]
+        return
     while True:
         keys = [stream.key for stream in streams if stream.key is not None]
         if not keys:

@@ -25,6 +25,7 @@ from gridmonitoring.errors import EncodingError, Refused, Tampered
 from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.processing.state_transition import apply_transaction, genesis_rows
 from gridmonitoring.runtime.chain_head import ChainHead
+from gridmonitoring.runtime.detail_check import Claim, claim_of
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked, signing_key
 from gridmonitoring.runtime.storage.truth import Commit, StoredBlock, decode_body
 
@@ -162,6 +163,10 @@ class Replay(ChainHead):
             return []
         height = block.header.height
         return [(height, self.history.change(height, changed, block.note, self.tree))]
+
+    def claim(self, transaction: Transaction) -> Claim | None:
+        """Return what a transaction says of its detail, or None where it is no report."""
+        return claim_of(transaction.payload)
 
     # as the reference for stored states
 

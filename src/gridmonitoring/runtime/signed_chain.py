@@ -19,6 +19,7 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import EncodingError, Tampered
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.chain_head import ChainHead
+from gridmonitoring.runtime.detail_check import Claim, claim_in
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
 from gridmonitoring.runtime.storage.truth import Commit, StoredBlock, decode_body
 
@@ -75,6 +76,10 @@ class SignedChain(ChainHead):
         handovers = self._handovers(block.header.height, signed)
         tiles, segments = self.advance(block, signed, log, [entry.id for entry in entries])
         return Commit(block, [], tiles, segments, handovers)
+
+    def claim(self, entry: LogEntry) -> Claim | None:
+        """Return what a log entry says of its detail, or None where it is no report."""
+        return claim_in(entry.raw)
 
     def _handovers(self, height: int, signed: Checkpoint) -> list[tuple[int, bytes]]:
         """Return the handover of this height that leads to its checkpoint, if a file has one."""
