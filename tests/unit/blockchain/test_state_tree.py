@@ -108,6 +108,8 @@ def test_the_later_change_of_one_update_wins() -> None:
         (b"k" * 31, bytes(32)),
         (HASHED[0][0][:31], bytes(32)),
         (min(HASHED)[0][:31], bytes(32)),
+        (min(HASHED)[0][:31], bytes(31)),
+        (b"".join(min(HASHED))[:33], bytes(33)),
         (b"", bytes(32)),
         (HASHED[0][0], bytes(31)),
         (HASHED[0][0], bytes(33)),
