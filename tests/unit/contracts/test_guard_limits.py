@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from gridmonitoring.contracts.guards import FLAGS, NAMES, Guard, check_guard, evaluate, guard_sentence
+from gridmonitoring.contracts.guards import (
+    FLAGS,
+    NAMES,
+    Guard,
+    check_guard,
+    evaluate,
+    guard_sentence,
+    names_in,
+)
 from gridmonitoring.errors import ContractError
 
 SENTENCES = {
@@ -56,3 +64,41 @@ def test_a_guard_is_8_deep_and_no_more() -> None:
     check_guard(guard)
     with pytest.raises(ContractError, match="at most 8 deep"):
         check_guard(("not", guard))
+
+
+@pytest.mark.parametrize("wrong", ["unknown", 2**63, None, ("and", 1, 1), ("+", 1)])
+@pytest.mark.parametrize("place", [1, 2])
+def test_both_operands_are_checked(wrong: object, place: int) -> None:
+    inner = tuple(wrong if at == place else part for at, part in enumerate(("+", 1, 1)))
+    with pytest.raises(ContractError):
+        check_guard(("=", inner, 1))
+    with pytest.raises(ContractError):
+        check_guard(("=", 1, inner))
+    with pytest.raises(ContractError):
+        check_guard(tuple(wrong if at == place else part for at, part in enumerate(("<", 1, 1))))
+
+
+def test_names_that_a_guard_reads() -> None:
+    guard: Guard = ("and", ("not", (">", "power", 5)), ("=", "debt", ("+", "credit", "power")))
+    assert names_in(guard) == {"power", "debt", "credit"}
+    assert names_in("power") == {"power"}
+    assert names_in(5) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("guard", "sentence"),
+    [
+        (("=", "power", 5), "the power is 5"),
+        (("!=", "power", 5), "the power is not 5"),
+        (("<", "power", 5), "the power is less than 5"),
+        (("<=", "power", 5), "the power is at most 5"),
+        ((">", "power", 5), "the power is more than 5"),
+        ((">=", "power", 5), "the power is at least 5"),
+        (("=", "debt", ("+", "credit", 5)), "the debt is (the credit plus 5)"),
+        (("=", "debt", ("-", "credit", 5)), "the debt is (the credit minus 5)"),
+        (("=", "debt", ("*", "credit", 5)), "the debt is (the credit times 5)"),
+        (("=", "minute_of_day", 61), "the local time is 01:01"),
+    ],
+)
+def test_each_operator_is_said(guard: Guard, sentence: str) -> None:
+    assert guard_sentence(guard) == sentence
