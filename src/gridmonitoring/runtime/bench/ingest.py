@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gridmonitoring.runtime.bench.ceiling import ed25519_ceiling
 from gridmonitoring.runtime.bench.setting import (
+    BATCH,
     Fed,
     Feed,
     Say,
@@ -95,8 +96,8 @@ def bench_ingest(
             shutil.rmtree(root, ignore_errors=True)
 
 
-def measure_ingest(setting: Setting, meters: int, validators: int) -> IngestResult:
-    """Take in the reports of a setting and measure it."""
+def measure_ingest(setting: Setting, meters: int, validators: int, batch: int = BATCH) -> IngestResult:
+    """Take in the reports of a setting, `batch` messages at a time, and measure it."""
     before = ed25519_ceiling()
     sizes = setting.disk_bytes()
     pool = VerifierPool()
@@ -105,7 +106,7 @@ def measure_ingest(setting: Setting, meters: int, validators: int) -> IngestResu
         pool.submit([]).result()
         idle_rss = rss_mb()
         with setting.wires.open("rb") as stream:
-            fed = Feed(network, read_batches(stream)).run()
+            fed = Feed(network, read_batches(stream, batch)).run()
         rss = rss_mb()
     finally:
         network.close()

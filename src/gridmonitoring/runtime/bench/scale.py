@@ -1,6 +1,7 @@
 """`gridmon bench scale`: cost per report and memory per meter as the population grows.
 
-Each size is prepared and measured in processes of its own. Left out: the growth of one chain, whose tenths
+Each size is prepared and measured in processes of its own. Batches are no larger than the smallest population, so
+that no block has two reports of a meter, which would write its rows once for both. Left out: the growth of one chain, whose tenths
 `bench ingest` shows.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gridmonitoring.runtime.bench.ingest import IngestResult, measure_ingest
-from gridmonitoring.runtime.bench.setting import Say, apart, prepare
+from gridmonitoring.runtime.bench.setting import BATCH, Say, apart, prepare
 
 SIZES = (1_000, 10_000, 100_000)
 """Meters of each measurement."""
@@ -43,7 +44,7 @@ def bench_scale(say: Say, sizes: Sequence[int] = SIZES, reports: int = REPORTS) 
         with tempfile.TemporaryDirectory(prefix="gridmon-bench-") as folder:
             setting = prepare(Path(folder), meters, max(reports // meters, 1), 1, say)
             say("ingesting")
-            runs.append(apart(measure_ingest, setting, meters, 1))
+            runs.append(apart(measure_ingest, setting, meters, 1, min(BATCH, sizes[0])))
     few, many = runs[0], runs[-1]
     between = max(many.meters - few.meters, 1)
     return ScaleResult(
