@@ -1,8 +1,9 @@
 """`gridmon bench scale`: cost per report and memory per meter as the population grows.
 
-Each size is prepared and measured in processes of its own. Batches are no larger than the smallest population, so
-that no block has two reports of a meter, which would write its rows once for both. Left out: the growth of one chain, whose tenths
-`bench ingest` shows.
+Each size is prepared and measured in processes of its own. Batches are no larger than the smallest
+population, so that no block has two reports of a meter, which would write its rows once for both.
+
+Left out: the growth of one chain, whose tenths `bench ingest` shows.
 """
 
 from __future__ import annotations
