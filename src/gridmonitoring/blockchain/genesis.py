@@ -129,7 +129,7 @@ class Proposal(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     number: Unsigned
     """Number of this proposal, one more than the last that passed."""
     join: tuple[FoundingParty, ...]
-    """Parties that join, or whose keys are replaced by name and role."""
+    """Parties that join."""
     revoke: tuple[tuple[Role, Bytes16], ...]
     """Parties whose keys end."""
     validators: tuple[Validator, ...]
