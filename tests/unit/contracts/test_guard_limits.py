@@ -97,6 +97,14 @@ def test_names_that_a_guard_reads() -> None:
         (("=", "debt", ("+", "credit", 5)), "the debt is (the credit plus 5)"),
         (("=", "debt", ("-", "credit", 5)), "the debt is (the credit minus 5)"),
         (("=", "debt", ("*", "credit", 5)), "the debt is (the credit times 5)"),
+        (
+            ("or", ("and", ("=", "power", 1), ("=", "debt", 2)), (">", "credit", 3)),
+            "(the power is 1 and the debt is 2) or the credit is more than 3",
+        ),
+        (
+            ("and", ("not", ("=", "power", 1)), ("=", "debt", 2)),
+            "(it is not so that the power is 1) and the debt is 2",
+        ),
         (("=", "minute_of_day", 61), "the local time is 01:01"),
     ],
 )
