@@ -41,7 +41,7 @@ def open_unchanged(path: Path) -> apsw.Connection:
     try:
         connection = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection.set_busy_timeout(5000)
-        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA cache_size=-2048")  # it is read once from end to end
         connection.execute("BEGIN")
     except apsw.Error as error:
         raise StorageError(f"cannot open {path.name}: {error}") from error
