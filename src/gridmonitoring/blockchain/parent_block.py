@@ -64,7 +64,7 @@ class LockReason(IntEnum):
     CLOSED = 2
     """The account was closed."""
     INSTALLED = 3
-    """Height 0: the user was given access."""
+    """Height 0: the meter reported its installation, after access was given."""
     REVERSED = 4
     """The payment was reversed."""
 
