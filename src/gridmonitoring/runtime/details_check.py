@@ -71,12 +71,12 @@ class DetailsCheck:
         """Report what is not what more than two thirds of the nodes hold."""
         if len(rows) == 1 or all(row == rows[0] for row in rows):
             return
-        shared = next((row for row in rows if 3 * rows.count(row) > 2 * len(rows)), False)
+        quorum = [row for row in rows if 3 * rows.count(row) > 2 * len(rows)]
         for stream, row in zip(self._streams, rows, strict=True):
-            if shared is False:
+            if not quorum:
                 self._tell(stream, key, row, None, "no two thirds of the nodes hold the same", mendable=False)
-            elif row != shared and not stream.partial:
-                self._tell(stream, key, row, shared or None, "", mendable=True)
+            elif row != quorum[0] and not stream.partial:
+                self._tell(stream, key, row, quorum[0], "", mendable=True)
 
     def _tell(
         self,

@@ -58,7 +58,9 @@ class OpenedReport(Struct, array_like=True, frozen=True, gc=False):
 
     def transaction(self) -> Transaction:
         """Return the claim's transaction, decoded."""
-        return Transaction(self.raw, self.payload, self.signed, self.raw[-64:], self.id, self.leaf)
+        return Transaction(
+            self.raw, self.payload, self.signed, self.raw[-64:], TransactionId(self.id), self.leaf
+        )
 
 
 class OpeningTask(Struct, array_like=True, frozen=True):
