@@ -22,6 +22,7 @@ from gridmonitoring.blockchain.transactions import (
     decode_transaction,
     transaction_context,
 )
+from gridmonitoring.encoding.bounds import TransactionId
 from gridmonitoring.errors import BadSignature, CannotOpen, EncodingError, Malformed
 from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_sealed
 from gridmonitoring.keys.signatures import signature_digest, verify_signature
