@@ -246,7 +246,7 @@ def _event(
 def _has_access(ledger: Ledger, mid: bytes) -> bool:
     """Tell whether the authenticator gave this device access to electricity (IV-A)."""
     point: SupplyPointRow = ledger.view.get(Table.SUPPLY_POINT, mid)
-    return point.stage == Stage.SUPPLIED
+    return point.stage in (Stage.SUPPLIED, Stage.CLOSED)  # closed, it was given before
 
 
 def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int, time: int) -> Step:

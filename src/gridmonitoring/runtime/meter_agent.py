@@ -187,7 +187,12 @@ class MeterAgent:
     # commands
 
     def poll(self, now: int) -> int:
-        """Fetch commands and statements, check them, carry them out in order; return how many were new."""
+        """Fetch commands and statements, check them, carry them out in order; return how many were new.
+
+        What the meter has to say is sent first: then the ledger has it before anything that is heard here,
+        and grid and meter judge each command on the same account. What the port raises goes to the caller.
+        """
+        self.flush()
         if not self.meter.contract.installed:
             return 0
         orders: dict[int, Ordered] = {}
