@@ -5,8 +5,8 @@ contract, so both look at the money that the meter has: this function takes from
 its way. Lots are drawn in order, so what is left of the lots that have come is left on the meter too, and
 what was taken from the others is still its debt. A lot that is to be taken back is still there.
 
-Left out: which orders are on their way, which commands and reports tell; and how much is left of a lot that is
-to be taken back while there is debt beside it, for the ledger has forgotten that.
+Left out: which orders are on their way, which commands and reports tell; and how much is left of a lot
+that is to be taken back while there is debt beside it, for the ledger has forgotten that.
 """
 
 from __future__ import annotations
