@@ -142,29 +142,34 @@ class Books:
 
     # the grid's statements
 
-    def check(self, theirs: Statement) -> None:
-        """Hold the grid's statement against the meter's own settlement of the same report.
+    def check(self, theirs: Account) -> None:
+        """Hold the last statement of the grid's account against the meter's own of the same report.
 
         An old statement is passed over. Raises `StatementDiffers`, nothing changed, where no possible order
         leads to it.
         """
         if not self.reconcile(theirs):
-            check_statement(theirs, self._ours(theirs))
+            check_statement(theirs.statement, self._ours(theirs.statement))
 
-    def reconcile(self, theirs: Statement) -> bool:
-        """Take over the order that leads to the grid's statement; return whether there is one."""
-        if theirs.sequence <= self._agreed.statement.sequence:
+    def reconcile(self, theirs: Account) -> bool:
+        """Take over the order that leads to the grid's account; return whether there is any.
+
+        Several can lead to one statement, as where a payment bounced at once. Then what has come since tells
+        them apart; if it does not yet, a later statement will.
+        """
+        if theirs.statement.sequence <= self._agreed.statement.sequence:
             return True
-        place = self._place(theirs)
+        place = self._place(theirs.statement)
         if place is None:
             return False
-        found = next((c for c in self._candidates(place) if c[0].statement == theirs), None)
-        if found is None:
-            return False
-        agreed, carried = found
-        done = [entry for entry in self._history if isinstance(entry, Order)][:carried]
-        self._go_on(agreed, [entry for entry in self._history[place + 1 :] if entry not in done])
-        return True
+        orders = [entry for entry in self._history if isinstance(entry, Order)]
+        fitting = [c for c in self._candidates(place) if c[0].statement == theirs.statement]
+        whole = [c for c in fitting if _leads_to(*c, orders, theirs)]
+        if whole or len(fitting) == 1:
+            agreed, carried = (whole or fitting)[0]
+            done = orders[:carried]
+            self._go_on(agreed, [entry for entry in self._history[place + 1 :] if entry not in done])
+        return bool(fitting)
 
     def adopt(self, theirs: Account, again: Callable[[Account, Statement], Account]) -> None:
         """Go on from an account of the grid that the meter has disputed.
@@ -239,6 +244,12 @@ def _possible(account: Account, entries: Sequence[Statement | Order]) -> Account
         return _replayed(account, entries)
     except (CreditError, TariffError):
         return None
+
+
+def _leads_to(account: Account, carried: int, orders: Sequence[Order], theirs: Account) -> bool:
+    """Tell whether the first of the orders that are left, or none, lead from one account to another."""
+    left = orders[carried:]
+    return any(_possible(account, left[:count]) == theirs for count in range(len(left) + 1))
 
 
 def _applied(account: Account, entry: Statement | Order) -> Account:

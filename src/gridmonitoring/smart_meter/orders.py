@@ -106,7 +106,7 @@ def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]], th
         elif command.kind in MONEY:
             _hear(contract, number, command, recovery)
     if theirs is not None:
-        contract.books.reconcile(theirs.statement)
+        contract.books.reconcile(theirs)
 
 
 def _hear(contract: MeterContract, number: int, command: CommandRow, recovery: int) -> bool:
@@ -137,7 +137,7 @@ def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Dr
     if theirs.statement.sequence == contract.disputed:
         return []
     try:
-        contract.books.check(theirs.statement)
+        contract.books.check(theirs)
     except StatementDiffers:
         drafts = contract.catch_up(time) + contract.report_expected(Event.BILLING_DISCREPANCY, time)
         contract.disputed = contract.sequence
