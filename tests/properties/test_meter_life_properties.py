@@ -1,20 +1,21 @@
-"""One meter through any life, beside the real grid: both hold the same, and nothing but tampering is a violation."""
+"""One meter through any life, beside the real grid: both hold the same, and nothing but tampering
+is a violation."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Report, Settlement
-from gridmonitoring.blockchain.state_rows import CommandKind, EntryKind, Table
+from gridmonitoring.blockchain.state_rows import CommandKind, Table
 from gridmonitoring.contracts.agreement import NoCutWindow
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, Status
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff
-from gridmonitoring.processing.rows import AgreementRow
 from tests.support.billing import CENT, DAY, HOUR, MINUTE, NIGHT_AND_DAY, flat, slabs, time_of_use
 from tests.support.houses import NOVEMBER_30, House, publish
 from tests.support.small_grid import SmallGrid
@@ -57,9 +58,7 @@ class MeterLife(RuleBasedStateMachine):
         self.payments: list[bytes] = []
 
     @initialize(tariff=tariffs, agreed=agreed, first=money, rough=seldom, moving=seldom)
-    def install(
-        self, tariff: Tariff, agreed: dict[str, object], first: int, rough: bool, moving: bool
-    ) -> None:
+    def install(self, tariff: Tariff, agreed: dict[str, Any], first: int, rough: bool, moving: bool) -> None:
         self.grid = SmallGrid()
         self.now = EVENING
         self.rough, self.moving = rough, moving
@@ -134,9 +133,11 @@ class MeterLife(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open and self.moving)
     @rule(tariff=tariffs, agreed=agreed)
-    def new_terms(self, tariff: Tariff, agreed: dict[str, object]) -> None:
+    def new_terms(self, tariff: Tariff, agreed: dict[str, Any]) -> None:
         own = publish(self.grid, tariff, self.tick())
-        self.house.agree(replace(self.house.agreement, tariff=own.digest, valid_from_ms=self.now, **agreed), self.now)
+        self.house.agree(
+            replace(self.house.agreement, tariff=own.digest, valid_from_ms=self.now, **agreed), self.now
+        )
 
     @precondition(lambda self: self.open and self.rough)
     @rule(kind=st.sampled_from((CommandKind.DISCONNECT, CommandKind.RECONNECT, CommandKind.MESSAGE)))
