@@ -134,7 +134,9 @@ def test_a_bill_that_is_a_unit_too_high_is_found_and_told(living: Home) -> None:
     living.agent.flush()
     theirs = living.network.row(Table.ACCOUNT, living.mid)
     statement = replace(theirs.statement, charge=theirs.statement.charge + 1)
-    drafts = living.agent.meter.statement(replace(theirs, statement=statement), living.now + 1)
+    drafts = living.agent.meter.statement(
+        replace(theirs, statement=statement), whole=True, time=living.now + 1
+    )
     assert living.agent._commit(drafts) == 1
     living.wait(2)
     living.meet()

@@ -11,7 +11,7 @@ the grid (`GridPort`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.contracts.agreement import Agreement
 from gridmonitoring.contracts.meter_rule import Status
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import (
     CannotOpen,
@@ -36,17 +36,16 @@ from gridmonitoring.errors import (
 from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, read_command
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
+from gridmonitoring.runtime.meter_memory import changed_parts, recall
 from gridmonitoring.runtime.meter_port import GridPort
 from gridmonitoring.runtime.meter_sending import BATCH, Flushed, send_pending
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.outbox import Outbox, Wire
-from gridmonitoring.smart_meter.books import BooksState
 from gridmonitoring.smart_meter.claims import Draft
-from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command
+from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command, in_order
 from gridmonitoring.smart_meter.display import DisplayState
-from gridmonitoring.smart_meter.memory import Handover, Identity, Memory, Standing
+from gridmonitoring.smart_meter.memory import Handover, Identity, Memory
 from gridmonitoring.smart_meter.meter import Meter, new_meter
-from gridmonitoring.smart_meter.terms import TermsState
 
 
 class Device(Struct, frozen=True):
@@ -90,7 +89,7 @@ class MeterAgent:
         self._period = decode(stored["keys"], PeriodKeys) if "keys" in stored else None
         self._installation = stored.get("installation", b"")
         if "standing" in stored:
-            self.meter = Meter(identity, _recall(stored))
+            self.meter = Meter(identity, recall(stored))
         else:
             self.meter = new_meter(identity, device.agreement, device.tariffs)
         """The meter itself."""
@@ -98,6 +97,7 @@ class MeterAgent:
         self._distrusted = -DAY_MS
         self._ignored: set[int] = set()
         self._stated = -1
+        self._heard = 0
 
     # what it is
 
@@ -203,13 +203,13 @@ class MeterAgent:
                 orders[told.number] = told
             elif told is not None:
                 statements.append(told)
-        due = _in_order(orders, self.meter.contract.carried_out)
-        newest = statements[-1].account if statements else None
-        self.meter.hear([(order.number, order.command) for order in due], newest)
-        for order in due:
-            self._commit(self.meter.command(order.number, order.command, now, order.tariffs))
+        due = in_order(orders, self.meter.contract.carried_out)
+        self.meter.hear([(order.number, order.command) for order in due])
+        self._heard = max([self._heard, *(order.size for order in due)])
         for stated in statements:
             self._hear(stated, now)
+        for order in due:
+            self._commit(self.meter.command(order.number, order.command, now, order.tariffs))
         return len(due) + len(statements)
 
     def _told(self, wire: bytes, now: int) -> Ordered | Stated | None:
@@ -246,7 +246,7 @@ class MeterAgent:
             self.meter.learn(stated.tariffs)
         except (MeterError, TariffError):
             self._commit(self.meter.distrust(now))
-        self._commit(self.meter.statement(stated.account, now))
+        self._commit(self.meter.statement(stated.account, stated.size >= self._heard, now))
 
     # sending
 
@@ -288,29 +288,10 @@ class MeterAgent:
 
     def _memory(self) -> dict[str, bytes]:
         """Return the parts of the meter's memory that changed since they were last stored."""
-        memory, kept = self.meter.memory(), self._kept
-        parts = {"standing": encode(memory.standing)}
-        if kept is None or kept.terms is not memory.terms:
-            parts["terms"] = encode(memory.terms)
-        if memory.books is not None and (kept is None or kept.books is not memory.books):
-            parts["books"] = encode(memory.books)
+        memory = self.meter.memory()
+        parts = changed_parts(memory, self._kept)
         self._kept = memory
         return parts
-
-
-def _in_order(orders: Mapping[int, Ordered], carried_out: int) -> list[Ordered]:
-    """Return the commands that follow the last one without a gap; the others wait for what is missing."""
-    found: list[Ordered] = []
-    while (order := orders.get(carried_out + len(found) + 1)) is not None:
-        found.append(order)
-    return found
-
-
-def _recall(stored: Mapping[str, bytes]) -> Memory:
-    """Return a meter's memory from its parts; raises an `EncodingError`."""
-    books = decode(stored["books"], BooksState, PACKAGE_LIMIT) if "books" in stored else None
-    terms = decode(stored["terms"], TermsState, PACKAGE_LIMIT)
-    return Memory(decode(stored["standing"], Standing, PACKAGE_LIMIT), terms, books)
 
 
 @lru_cache(maxsize=8)

@@ -33,9 +33,10 @@ class GridPort(Protocol):
         ...
 
     def commands(self, mid: bytes) -> Sequence[bytes]:
-        """Return sealed commands that the meter has not acknowledged, and its last statement.
+        """Return sealed commands that the meter has not acknowledged, and its last statement if it is new.
 
-        A statement as a bill also brings the tariffs that follow.
+        All of them as of one checkpoint: what the statement counts, the commands tell. A statement as a bill
+        also brings the tariffs that follow.
         """
         ...
 

@@ -142,20 +142,21 @@ class Books:
 
     # the grid's statements
 
-    def check(self, theirs: Account) -> None:
+    def check(self, theirs: Account, whole: bool) -> None:
         """Hold the last statement of the grid's account against the meter's own of the same report.
 
-        An old statement is passed over. Raises `StatementDiffers`, nothing changed, where no possible order
-        leads to it.
+        `whole` as for `reconcile`. An old statement is passed over. Raises `StatementDiffers`, nothing
+        changed, where no possible order leads to it.
         """
-        if not self.reconcile(theirs):
+        if not self.reconcile(theirs, whole):
             check_statement(theirs.statement, self._ours(theirs.statement))
 
-    def reconcile(self, theirs: Account) -> bool:
+    def reconcile(self, theirs: Account, whole: bool) -> bool:
         """Take over the order that leads to the grid's account; return whether there is any.
 
-        Several can lead to one statement, as where a payment bounced at once. Then what has come since tells
-        them apart; if it does not yet, a later statement will.
+        `whole` tells whether all that the meter has heard of is in the account. Several orders can lead to
+        one statement, as where a payment bounced at once. Then what has come since tells them apart; where it
+        does not, a later statement will.
         """
         if theirs.statement.sequence <= self._agreed.statement.sequence:
             return True
@@ -164,9 +165,11 @@ class Books:
             return False
         orders = [entry for entry in self._history if isinstance(entry, Order)]
         fitting = [c for c in self._candidates(place) if c[0].statement == theirs.statement]
-        whole = [c for c in fitting if _leads_to(*c, orders, theirs)]
-        if whole or len(fitting) == 1:
-            agreed, carried = (whole or fitting)[0]
+        if whole and len(fitting) > 1:
+            leading = [c for c in fitting if _possible(c[0], orders[c[1] :]) == theirs]
+            fitting = leading or fitting
+        if fitting and (whole or len(fitting) == 1):
+            agreed, carried = fitting[0]
             done = orders[:carried]
             self._go_on(agreed, [entry for entry in self._history[place + 1 :] if entry not in done])
         return bool(fitting)
@@ -244,12 +247,6 @@ def _possible(account: Account, entries: Sequence[Statement | Order]) -> Account
         return _replayed(account, entries)
     except (CreditError, TariffError):
         return None
-
-
-def _leads_to(account: Account, carried: int, orders: Sequence[Order], theirs: Account) -> bool:
-    """Tell whether the first of the orders that are left, or none, lead from one account to another."""
-    left = orders[carried:]
-    return any(_possible(account, left[:count]) == theirs for count in range(len(left) + 1))
 
 
 def _applied(account: Account, entry: Statement | Order) -> Account:

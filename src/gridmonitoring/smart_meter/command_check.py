@@ -40,6 +40,8 @@ class Ordered(NamedTuple):
     """What to do."""
     tariffs: tuple[Tariff, ...]
     """SCRIPT: the new agreement's tariffs, in order; else none."""
+    size: int
+    """Log size at the checkpoint that proves it."""
 
 
 class Stated(NamedTuple):
@@ -49,6 +51,8 @@ class Stated(NamedTuple):
     """The account with its last statement."""
     tariffs: tuple[Tariff, ...]
     """The agreement's tariffs, in order, where a bill brought them; else none."""
+    size: int
+    """Log size at the checkpoint that proves it; commands proved by then are in the account."""
 
 
 class _PublishedTariff(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -85,12 +89,21 @@ def check_command(
         # 3
         if command.epoch != epoch or number <= carried_out:
             raise CommandIgnored(number, f"it is for epoch {command.epoch}; {carried_out} were carried out")
-        return Ordered(number, command, _tariffs_of_script(proven, command))
+        return Ordered(number, command, _tariffs_of_script(proven, command), proven.checkpoint.size)
     if proven.kind in (EvidenceKind.STATEMENT, EvidenceKind.BILL):
         key = _key(proven, Table.ACCOUNT)
         _require_meter(key, mid)
-        return Stated(proven.row(Table.ACCOUNT, key, Account), _tariffs_of_bill(proven, mid))
+        account = proven.row(Table.ACCOUNT, key, Account)
+        return Stated(account, _tariffs_of_bill(proven, mid), proven.checkpoint.size)
     raise MeterError(f"evidence of a {proven.kind.name.lower()} tells a meter nothing")
+
+
+def in_order(orders: Mapping[int, Ordered], carried_out: int) -> list[Ordered]:
+    """Return the commands that follow the last one without a gap; the others wait for what is missing."""
+    found: list[Ordered] = []
+    while (order := orders.get(carried_out + len(found) + 1)) is not None:
+        found.append(order)
+    return found
 
 
 def _require_meter(found: bytes, mid: bytes) -> None:

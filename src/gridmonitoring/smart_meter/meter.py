@@ -237,13 +237,16 @@ class Meter:
         """Report that a command or statement came without a valid proof."""
         return self._planned(orders.distrust(self.contract, time))
 
-    def hear(self, commands: Sequence[tuple[int, CommandRow]], theirs: Account | None) -> None:
-        """Take note of proven commands that come next, in order, and of the proven account beside them."""
-        orders.hear(self.contract, commands, theirs)
+    def hear(self, commands: Sequence[tuple[int, CommandRow]]) -> None:
+        """Take note of proven commands that come next, in order, before the first is carried out."""
+        orders.hear(self.contract, commands)
 
-    def statement(self, theirs: Account, time: int) -> list[Draft]:
-        """Hold a proven account's last statement against the meter's own, after those commands."""
-        return self._planned(orders.hold_against(self.contract, theirs, time))
+    def statement(self, theirs: Account, whole: bool, time: int) -> list[Draft]:
+        """Hold a proven account's last statement against the meter's own.
+
+        `whole` tells whether every command that the meter has heard of is in the account.
+        """
+        return self._planned(orders.hold_against(self.contract, theirs, whole, time))
 
     def learn(self, tariffs: Sequence[Tariff]) -> bool:
         """Take over proven tariffs that follow those known; return whether there were any.

@@ -93,11 +93,11 @@ def distrust(contract: MeterContract, time: int) -> list[Draft]:
     return contract.catch_up(time) + contract.report_expected(Event.INTEGRITY_FAILURE, time)
 
 
-def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]], theirs: Account | None) -> None:
-    """Take note of what came together: all proven commands in order, and the proven account.
+def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]]) -> None:
+    """Take note of proven commands that come next, in order.
 
     The ledger has moved the money of all of them before the meter carries out the first, so it is in the
-    meter's account from here on, in the order that the account shows, and in its credit one by one.
+    meter's account from here on, and in its credit one by one.
     """
     recovery = contract.terms.agreement.billing.debt_recovery_permille
     for number, command in commands:
@@ -105,8 +105,6 @@ def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]], th
             recovery = _recovery(command, recovery)
         elif command.kind in MONEY:
             _hear(contract, number, command, recovery)
-    if theirs is not None:
-        contract.books.reconcile(theirs)
 
 
 def _hear(contract: MeterContract, number: int, command: CommandRow, recovery: int) -> bool:
@@ -128,8 +126,10 @@ def _recovery(command: CommandRow, before: int) -> int:
         return before
 
 
-def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Draft]:
+def hold_against(contract: MeterContract, theirs: Account, whole: bool, time: int) -> list[Draft]:
     """Hold the last statement of a proven account against the meter's own; report where they differ.
+
+    `whole` tells whether every command that the meter has heard of is in the account.
 
     "You are being over charged" is reported with the meter's own figures. What more than two thirds of the
     validators signed is what can be spent, though: the meter goes on from there, with the dispute on record.
@@ -137,7 +137,7 @@ def hold_against(contract: MeterContract, theirs: Account, time: int) -> list[Dr
     if theirs.statement.sequence == contract.disputed:
         return []
     try:
-        contract.books.check(theirs)
+        contract.books.check(theirs, whole)
     except StatementDiffers:
         drafts = contract.catch_up(time) + contract.report_expected(Event.BILLING_DISCREPANCY, time)
         contract.disputed = contract.sequence
