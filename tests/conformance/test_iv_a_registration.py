@@ -7,8 +7,8 @@ import pytest
 from gridmonitoring.blockchain.state_rows import Stage
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import Refused
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.runtime.offices import commitment
 from tests.support.home import STEPS, Home, logged
 
@@ -73,9 +73,9 @@ def test_no_personal_data_is_on_the_ledger(home: Home) -> None:
 
 def test_the_installation_code_is_used_once(home: Home) -> None:
     home.take_steps(5)
-    assert home.point().code_hash == sha256d(home.made.code)
+    assert home.point().code_key == code_key(home.made.code)
     home.network.require(home.step("installation"))
-    assert home.point().code_hash == b""
+    assert home.point().code_key == b""
 
 
 def test_there_is_no_power_before_access_was_given(home: Home) -> None:

@@ -30,10 +30,10 @@ from gridmonitoring.blockchain.state_rows import GovernanceRow, MeterRow, Table
 from gridmonitoring.contracts.meter_rule import Event, Relay, Status
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import SWAP_DOMAIN
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, new_key_document
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.network import Network
@@ -127,7 +127,7 @@ def closing(
 def swap(network: Network, mid: bytes, registers: Registers, time: int, *, epoch: int = 2) -> bytes:
     """Return the swap of a device, its last registers witnessed by an operator."""
     operator = network.signer("operator-a")
-    code = sha256d(NEXT_CODE)
+    code = code_key(NEXT_CODE)
     witness = operator.document(SWAP_DOMAIN, encode([mid, epoch, registers, code]))
     body = SwapDevice(mid, epoch, registers, code, operator.id, witness)
     return network.signer("registrar").transaction(Kind.SWAP_DEVICE, body, time)

@@ -37,6 +37,7 @@ from gridmonitoring.keys.sealed_boxes import hpke_public_key
 from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.registration.registrar import REGISTRATION_DOMAIN, registration_document
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_agent import Device, MeterAgent
@@ -135,7 +136,7 @@ class House:
         proof = self.grid.document(self.name, REGISTRATION_DOMAIN, registration_document(body))
         act = self.grid.act
         act("registrar", Role.REGISTRAR, Kind.REGISTRATION, replace(body, proof=proof), time)
-        point = SupplyPoint(self.mid, self.consumer, UTILITY_ID, bytes(32), sha256d(self.code))
+        point = SupplyPoint(self.mid, self.consumer, UTILITY_ID, bytes(32), code_key(self.code))
         act("registrar", Role.REGISTRAR, Kind.SUPPLY_POINT, point, time)
         act("authenticator", Role.AUTHENTICATOR, Kind.AUTHENTICATE, Authenticate(self.mid), time)
         act("node-1", Role.NODE, Kind.LINK_METER, LinkMeter(self.mid, "Area 7", bytes(32)), time)
@@ -215,10 +216,10 @@ class House:
         self.epoch += 1
         self.code = sha256d(self.code)
         registers = self.agent.meter.registers()
-        document = encode([self.mid, self.epoch, registers, sha256d(self.code)])
+        document = encode([self.mid, self.epoch, registers, code_key(self.code)])
         witness = self.grid.document("operator", SWAP_DOMAIN, document)
         operator = founding_party(Role.OPERATOR, "operator").id()
-        body = SwapDevice(self.mid, self.epoch, registers, sha256d(self.code), operator, witness)
+        body = SwapDevice(self.mid, self.epoch, registers, code_key(self.code), operator, witness)
         self.grid.act("registrar", Role.REGISTRAR, Kind.SWAP_DEVICE, body, time)
         self.keys = KeyPair(seed(f"{self.name} {self.epoch}"), seed(f"{self.name} {self.epoch} box"))
         self.outbox = Outbox()

@@ -25,6 +25,7 @@ from gridmonitoring.energy_center.tariffs import Tariff, TariffKind
 from gridmonitoring.keys.channels import ChannelOffer, SealedReport, channel_id, channel_info, seal_context
 from gridmonitoring.keys.sealed_boxes import SuiteNumber, report_nonce
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
+from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.entropy import KeyPair, new_keys, random_bytes, seal_aead, seal_box
@@ -164,6 +165,8 @@ class SmallNetwork:
         self.network = network
         self.clock = clock
         self.meters: list[MeterInHand] = []
+        self.codes: list[bytes] = []
+        """One-time codes that enrolled the meters of this process."""
 
     def submit(self, raws: Iterable[bytes]) -> None:
         """Decide transactions that must all be accepted."""
@@ -299,8 +302,11 @@ def _connect(small: SmallNetwork, meter: MeterInHand, made: NewMeter) -> MeterIn
     row: AgreementRow = network.row(Table.AGREEMENT, meter.mid)
     meter.sequence, meter.time = 1, clock.now_ms() + 1
     keys, script = meter.keys, row.script
+    small.codes.append(made.code)
     first = ((bytes(IMPORT_TOTAL), 0),)
-    body = Installation(1, keys.sign_key, keys.hpke_key, made.code, script, first, succeeded=True)
+    document = installation_document(meter.mid, 1, keys.sign_key, keys.hpke_key, succeeded=True)
+    proof = prove_code(made.code, network.chain_id, document)
+    body = Installation(1, keys.sign_key, keys.hpke_key, proof, script, first, succeeded=True)
     small.submit([meter.sign(Kind.INSTALLATION, body)])
     small.submit([give_access(network.signer("authenticator"), meter.mid, 1, clock.now_ms())])
     meter.resume()

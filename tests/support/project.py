@@ -49,7 +49,8 @@ def source_files() -> list[Path]:
 
 def text_files() -> list[Path]:
     """Every text file of the project: its own folders and the files at the top, no environment, no cache."""
-    candidates = [path for path in ROOT.iterdir() if path.is_file()]
+    # In a linked worktree `.git` is a file, which is no part of the project.
+    candidates = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     for name in _PROJECT_FOLDERS:
         candidates += [path for path in (ROOT / name).rglob("*") if path.is_file()]
     return sorted(path for path in candidates if path.suffix in _TEXT_SUFFIXES)

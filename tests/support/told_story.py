@@ -23,6 +23,7 @@ from gridmonitoring.keys.signatures import (
 from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
+from gridmonitoring.registration.installation_code import CODE_DOMAIN
 from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, REGISTRATION_DOMAIN
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.signature_checker import SignatureChecker
@@ -33,7 +34,7 @@ from tests.support.replica import Replica
 
 DOMAINS = (
     *(DOMAIN, REQUEST_DOMAIN, PAYMENT_DOMAIN, AGREEMENT_DOMAIN, REGISTRATION_DOMAIN, NEW_KEY_DOMAIN),
-    *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN),
+    *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN, CODE_DOMAIN),
 )
 """Domain tags of whatever is signed in a transaction."""
 
@@ -56,6 +57,7 @@ class ToldStory:
         self._checker = SignatureChecker()
         files = sorted(small.directory.keys.glob("*.json"))
         self._seeds = [read_keys(file)[2].seed for file in files] + [keys.seed for keys in more]
+        self._seeds += [SecretSeed(code) for code in small.codes]
         small.close()
         self._signer = lru_cache(maxsize=None)(self._find_signer)
 

@@ -168,8 +168,8 @@ class SupplyPoint(Body, frozen=True):
     """Who supplies."""
     house: Bytes32
     """HN: salted commitment to the house number."""
-    code_hash: Bytes32
-    """sha256d of the one-time installation code."""
+    code_key: Bytes32
+    """Ed25519 public key of the one-time installation code, which is its seed."""
 
 
 class Authenticate(Body, frozen=True):
@@ -210,8 +210,8 @@ class Installation(Body, frozen=True):
     """The meter's Ed25519 public key; it signs this envelope."""
     hpke_key: Bytes32
     """The meter's X25519 public key."""
-    code: Bytes32
-    """The registrar's one-time code."""
+    proof: SignedDocument
+    """COSE_Sign1 by the one-time code's key over [mid, epoch, sign_key, hpke_key, succeeded]."""
     script: Bytes32
     """Hash of the script that runs on the meter."""
     registers: Registers
@@ -391,12 +391,12 @@ class SwapDevice(Body, frozen=True):
     """The new epoch, one more than the last."""
     registers: Registers
     """Last registers of the removed device, Wh."""
-    code_hash: Bytes32
-    """sha256d of the new one-time installation code."""
+    code_key: Bytes32
+    """Ed25519 public key of the new one-time installation code."""
     operator: Bytes16
     """Who read and removed the device."""
     witness: SignedDocument
-    """The operator's COSE_Sign1 over [mid, epoch, registers, code_hash]."""
+    """The operator's COSE_Sign1 over [mid, epoch, registers, code_key]."""
 
 
 class Supply(Body, frozen=True):

@@ -144,8 +144,8 @@ class SupplyPointRow(Row, frozen=True):
     """Who supplies."""
     house: Bytes32
     """HN commitment."""
-    code_hash: OptionalId
-    """Hash of the one-time code still unused, or empty."""
+    code_key: OptionalKey
+    """Ed25519 public key of the one-time code still unused, or empty."""
     stage: Stage
     """Progress of IV-A."""
     area: Annotated[str, Meta(max_length=64)]

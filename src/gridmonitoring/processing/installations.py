@@ -37,13 +37,13 @@ from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, expect
 from gridmonitoring.contracts.script import generate_script, script_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, open_account, settle, swap_device
 from gridmonitoring.errors import ContractError, EncodingError, Refused, RegisterError, TariffError
 from gridmonitoring.processing.rows import AgreementRow, tariff_at
 from gridmonitoring.processing.threads import NO_HASH, complete, live, live_on, meter_of, order
 from gridmonitoring.registration.authenticator import authenticate, give_access, link_meter
-from gridmonitoring.registration.registrar import require_keys, supply_point
+from gridmonitoring.registration.installation_code import require_code
+from gridmonitoring.registration.registrar import require_keys, require_sign_key, supply_point
 
 AGREEMENT_DOMAIN = "gridmon/agreement/1"
 """Domain tag of the consumer's signature on an agreement."""
@@ -175,9 +175,10 @@ def _read_agreement(body: Agree, utility: bytes, consumer: bytes) -> Agreement:
 
 
 def install(ledger: Ledger, transaction: Transaction) -> None:
-    """The meter's contract made its keys and reports; the code of the registrar is used up (V-A).
+    """The meter's contract made its keys and reports; success uses up the registrar's code (V-A).
 
-    Proof of possession is the envelope: the key in the body signs it.
+    Proof of possession is the envelope: the key in the body signs it. That of the code names this key and
+    outcome, so that whoever sees it can enrol no other device, nor this one after it failed.
     """
     payload = transaction.payload
     body: Installation = payload.body
@@ -196,8 +197,7 @@ def install(ledger: Ledger, transaction: Transaction) -> None:
         refuse("replayed", f"sequence {payload.sequence} of this meter was used before")
     if payload.time <= meter.time:
         refuse("time_not_monotonic", "signed no later than this meter's last transaction")
-    if not point.code_hash or sha256d(body.code) != point.code_hash:
-        refuse("wrong_code", "the one-time installation code is wrong or used")
+    require_code(ledger, point, mid, body)
     agreement: AgreementRow | None = ledger.view.get(Table.AGREEMENT, mid)
     if agreement is None:
         refuse("no_agreement", "utility and consumer have not signed an agreement")
@@ -210,7 +210,7 @@ def install(ledger: Ledger, transaction: Transaction) -> None:
     _open_account(ledger, transaction, agreement)
     device = DeviceRow(body.sign_key, body.hpke_key, ledger.log_size, ())
     ledger.view.put(Table.DEVICE, device_key(mid, body.epoch), device)
-    ledger.view.put(Table.SUPPLY_POINT, mid, replace(point, stage=Stage.INSTALLED, code_hash=b""))
+    ledger.view.put(Table.SUPPLY_POINT, mid, replace(point, stage=Stage.INSTALLED, code_key=b""))
 
 
 def _open_account(ledger: Ledger, transaction: Transaction, agreement: AgreementRow) -> None:
@@ -256,8 +256,9 @@ def swap(ledger: Ledger, transaction: Transaction) -> None:
     point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, body.mid)
     if point is None or point.stage not in (Stage.INSTALLED, Stage.SUPPLIED):
         refuse("wrong_stage", "there is no installed device to swap")
+    require_sign_key(body.code_key)
     operator = party_in_force(ledger, Role.OPERATOR, body.operator)
-    document = encode([body.mid, body.epoch, body.registers, body.code_hash])
+    document = encode([body.mid, body.epoch, body.registers, body.code_key])
     require_document(
         document, open_by(ledger, operator.sign_key, SWAP_DOMAIN, body.witness), "last registers"
     )
@@ -282,7 +283,7 @@ def swap(ledger: Ledger, transaction: Transaction) -> None:
         gaps=(),
     )
     ledger.view.put(Table.METER, body.mid, meter)
-    linked = replace(point, stage=Stage.LINKED, code_hash=body.code_hash)
+    linked = replace(point, stage=Stage.LINKED, code_key=body.code_key)
     ledger.view.put(Table.SUPPLY_POINT, body.mid, linked)
 
 

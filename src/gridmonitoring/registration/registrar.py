@@ -159,18 +159,27 @@ def supply_point(ledger: Ledger, transaction: Transaction) -> SupplyPointRow:
     body: SupplyPoint = transaction.payload.body
     if ledger.view.get(Table.SUPPLY_POINT, body.mid) is not None:
         refuse("already_registered", f"meter {body.mid.hex()[:8]} exists already")
+    require_sign_key(body.code_key)
     party_in_force(ledger, Role.CONSUMER, body.consumer)
     party_in_force(ledger, Role.UTILITY, body.utility)
-    row = SupplyPointRow(body.consumer, body.utility, body.house, body.code_hash, Stage.REGISTERED, "", b"")
+    row = SupplyPointRow(body.consumer, body.utility, body.house, body.code_key, Stage.REGISTERED, "", b"")
     ledger.view.put(Table.SUPPLY_POINT, body.mid, row)
     return row
 
 
 def require_keys(sign_key: bytes, hpke_key: bytes) -> None:
     """Require a pair of public keys that may be registered; raises `Refused` (bad_public_key)."""
+    require_sign_key(sign_key)
+    try:
+        check_hpke_key(hpke_key)
+    except BadPublicKey as error:
+        raise Refused("bad_public_key", str(error)) from error
+
+
+def require_sign_key(sign_key: bytes) -> None:
+    """Require a signing key that may be registered; raises `Refused` (bad_public_key)."""
     try:
         check_public_key(sign_key)
-        check_hpke_key(hpke_key)
     except BadPublicKey as error:
         raise Refused("bad_public_key", str(error)) from error
 

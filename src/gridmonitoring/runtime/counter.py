@@ -23,12 +23,12 @@ from gridmonitoring.blockchain.state_rows import PaymentRow, SupplyPointRow, Tab
 from gridmonitoring.blockchain.transactions import decode_payload
 from gridmonitoring.contracts.agreement import Agreement, check_agreement
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import Refused, UserError
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.processing.rows import TariffRow, TariffSeriesRow, series_key
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.runtime.entropy import new_keys, random_bytes
 from gridmonitoring.runtime.grid_port import Grid, load_signer
 from gridmonitoring.runtime.key_files import read_keys, write_keys
@@ -160,7 +160,7 @@ def install_meter(
         grid.signer(grid_office(grid, role)) for role in (Role.REGISTRAR, Role.AUTHENTICATOR, Role.UTILITY)
     )
     time = grid.clock.now_ms()
-    point = SupplyPoint(meter.mid, consumer.id, agreement.utility, meter.house, sha256d(meter.code))
+    point = SupplyPoint(meter.mid, consumer.id, agreement.utility, meter.house, code_key(meter.code))
     _all_of(
         grid,
         registrar.transaction(Kind.SUPPLY_POINT, point, time),

@@ -34,6 +34,7 @@ from gridmonitoring.errors import (
     TariffError,
 )
 from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, read_command
+from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
 from gridmonitoring.runtime.meter_memory import changed_parts, recall
@@ -122,9 +123,9 @@ class MeterAgent:
     ) -> bytes:
         """Return the signed INSTALLATION transaction, for anyone to submit; asked again, the same bytes.
 
-        `code` is the registrar's one-time code; a device that replaces another takes its `handover`. Where it
-        did not succeed, the failure is signed instead, and installation can be tried again. Raises
-        `MeterError`, `RegisterError` or `TariffError`.
+        `code` is the registrar's one-time code, neither kept nor sent; a device that replaces another
+        takes its `handover`. Where it did not succeed, the failure is signed instead, and installation can be
+        tried again. Raises `MeterError`, `RegisterError` or `TariffError`.
         """
         if self._installation:
             return self._installation
@@ -134,9 +135,10 @@ class MeterAgent:
         else:
             sequence, registers = meter.fail(time)
         keys, script = self._keys, meter.contract.terms.script
-        body = Installation(
-            self._device.epoch, keys.sign_key, keys.hpke_key, code, script, registers, succeeded
-        )
+        epoch = self._device.epoch
+        document = installation_document(self._mid, epoch, keys.sign_key, keys.hpke_key, succeeded)
+        proof = prove_code(code, self._chain, document)
+        body = Installation(epoch, keys.sign_key, keys.hpke_key, proof, script, registers, succeeded)
         raw = sign_transaction(
             keys.seed, self._chain, Role.METER, self._mid, sequence, time, Kind.INSTALLATION, body
         )

@@ -34,6 +34,7 @@ from gridmonitoring.errors import UserError
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.registration.registrar import REGISTRATION_DOMAIN, registration_document
 from gridmonitoring.runtime.entropy import KeyPair, random_bytes
 from gridmonitoring.runtime.network import Network
@@ -46,7 +47,7 @@ class NewMeter(Struct, frozen=True):
     mid: bytes
     """Meter ID."""
     code: bytes
-    """One-time installation code, 32 bytes."""
+    """One-time installation code, 32 bytes; for the installer's device, and never on the ledger."""
     house: bytes
     """HN: commitment to the house number."""
     salt: bytes
@@ -85,7 +86,7 @@ def begin_supply(
     time: int,
 ) -> list[bytes]:
     """Registrar, authenticator and node prepare a supply point, in the order of IV-A."""
-    point = SupplyPoint(meter.mid, consumer, utility, meter.house, sha256d(meter.code))
+    point = SupplyPoint(meter.mid, consumer, utility, meter.house, code_key(meter.code))
     return [
         registrar.transaction(Kind.SUPPLY_POINT, point, time),
         authenticator.transaction(Kind.AUTHENTICATE, Authenticate(meter.mid), time),

@@ -33,6 +33,7 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.lots import MAX_LOTS
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
+from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.registration.registrar import MAX_FORMER_KEYS
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.key_files import write_keys
@@ -224,16 +225,26 @@ class Scene:
         return Agreement(**{**terms, "consumer": self.guest.id, "mid": point.mid, **changes})
 
     def installation(
-        self, point: NewMeter, sequence: int = 1, keys: KeyPair | None = None, **changes: Any
+        self,
+        point: NewMeter,
+        sequence: int = 1,
+        keys: KeyPair | None = None,
+        proof_of: dict[str, Any] | None = None,
+        **changes: Any,
     ) -> bytes:
-        """Return the installation of a device at a supply point."""
+        """Return the installation of a device at a supply point.
+
+        The code proves what is said, or else `proof_of`; `changes` are not what the code proves.
+        """
         own = keys or new_keys()
+        proved = {"sign_key": own.sign_key, "hpke_key": own.hpke_key, "succeeded": True, **(proof_of or {})}
+        document = installation_document(point.mid, 1, **proved)
         script = self.network.row(Table.AGREEMENT, self.points["agreed"].mid).script
         said: dict[str, Any] = {
             "epoch": 1,
             "sign_key": own.sign_key,
             "hpke_key": own.hpke_key,
-            "code": point.code,
+            "proof": prove_code(point.code, self.network.chain_id, document),
             "script": script,
             "registers": ((bytes(IMPORT_TOTAL), 0),),
             "succeeded": True,

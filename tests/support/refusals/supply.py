@@ -10,6 +10,7 @@ from gridmonitoring.blockchain.bodies import Access, Agree, Authenticate, Kind, 
 from gridmonitoring.contracts.agreement import Agreement
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, obis
 from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.runtime.entropy import new_keys
 from gridmonitoring.runtime.offices import agree
 from gridmonitoring.runtime.parties import Signer
@@ -25,7 +26,8 @@ SMALL_ORDER = bytes((1,)) + bytes(31)
 
 def point(scene: Scene, **changes: Any) -> bytes:
     """Return the registrar's next supply point."""
-    body = SupplyPoint(STRANGER, scene.guest.id, scene.signer("utility").id, bytes(32), bytes(32))
+    key = code_key(bytes(32))
+    body = SupplyPoint(STRANGER, scene.guest.id, scene.signer("utility").id, bytes(32), key)
     return scene.signer("registrar").transaction(Kind.SUPPLY_POINT, replace(body, **changes), scene.now)
 
 
@@ -112,7 +114,7 @@ LIES: Lies = {
     ),
     "a stolen code of another supply point": (
         "wrong_code",
-        lambda scene: scene.installation(scene.points["agreed"], code=scene.points["linked"].code),
+        lambda scene: scene.installation(replace(scene.points["agreed"], code=scene.points["linked"].code)),
     ),
     "a code that was used": (
         "wrong_stage",
@@ -182,6 +184,10 @@ LIES: Lies = {
         lambda scene: swap(scene.network, scene.points["agreed"].mid, (), scene.now),
     ),
     "a swap that skips an epoch": ("wrong_epoch", lambda scene: swapped(scene, epoch=3)),
+    "a swap with a code of small order": (
+        "bad_public_key",
+        lambda scene: scene.altered(swapped(scene), "registrar", code_key=SMALL_ORDER),
+    ),
     "a swap whose last register went down": (
         "bad_registers",
         lambda scene: swapped(scene, energy=scene.waiting.register - 1, meter=scene.waiting),
@@ -241,8 +247,24 @@ LIES: Lies = {
             closed(scene, vendor=scene.signer("vendor").id), "utility", vendor=scene.signer("vendor-2").id
         ),
     ),
-    "a code hash from another registrar's head": (
+    "a code that was guessed": (
         "wrong_code",
-        lambda scene: scene.installation(scene.points["agreed"], code=sha256d(b"guess")),
+        lambda scene: scene.installation(replace(scene.points["agreed"], code=sha256d(b"guess"))),
+    ),
+    "a code's proof that was seen, for another device": (
+        "document_mismatch",
+        lambda scene: scene.installation(scene.points["agreed"], proof_of={"sign_key": new_keys().sign_key}),
+    ),
+    "a code's proof that was seen, for another device's box": (
+        "document_mismatch",
+        lambda scene: scene.installation(scene.points["agreed"], proof_of={"hpke_key": new_keys().hpke_key}),
+    ),
+    "a failed installation that says it succeeded": (
+        "document_mismatch",
+        lambda scene: scene.installation(scene.points["agreed"], proof_of={"succeeded": False}),
+    ),
+    "a supply point with a code of small order": (
+        "bad_public_key",
+        lambda scene: point(scene, code_key=SMALL_ORDER),
     ),
 }

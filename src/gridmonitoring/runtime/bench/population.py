@@ -26,6 +26,7 @@ from gridmonitoring.energy_center.tariffs import Tariff, TariffKind
 from gridmonitoring.keys.channels import ChannelOffer, SealedReport, channel_id, channel_info, seal_context
 from gridmonitoring.keys.sealed_boxes import SuiteNumber, report_nonce
 from gridmonitoring.keys.signatures import SecretSeed, public_key_of
+from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime import offices
 from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.entropy import new_keys, random_bytes, seal_aead, seal_box
@@ -175,7 +176,9 @@ def _install(
 ) -> tuple[bytes, bytes]:
     keys = new_keys()
     script = script_hash(generate_script(agreement, network.genesis.contract_key))
-    body = Installation(1, keys.sign_key, keys.hpke_key, meter.code, script, ((IMPORT_TOTAL, 0),), True)
+    document = installation_document(meter.mid, 1, keys.sign_key, keys.hpke_key, succeeded=True)
+    proof = prove_code(meter.code, network.chain_id, document)
+    body = Installation(1, keys.sign_key, keys.hpke_key, proof, script, ((IMPORT_TOTAL, 0),), True)
     raw = sign_transaction(
         keys.seed, network.chain_id, Role.METER, meter.mid, 1, now, Kind.INSTALLATION, body
     )
