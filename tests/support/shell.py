@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gridmonitoring
 from gridmonitoring.user_layer.cli.app import run
 
 PROGRAM = (sys.executable, "-m", "gridmonitoring.user_layer.cli")
@@ -47,8 +48,9 @@ def done(*arguments: object) -> Any:
 
 
 def shell(*arguments: object, **environment: str) -> Said:
-    """Run a command line as a process of its own, with these variables set besides a path."""
-    variables = {"PATH": os.environ["PATH"], "LANG": "C", **environment}
+    """Run a command line as a process of its own, with these variables set besides paths."""
+    source = str(Path(gridmonitoring.__file__).parents[1])  # the package under test, wherever it is installed
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": source, "LANG": "C", **environment}
     command = [*PROGRAM, *(str(argument) for argument in arguments)]
     ended = subprocess.run(command, capture_output=True, env=variables, timeout=120, check=False)
     return Said(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
