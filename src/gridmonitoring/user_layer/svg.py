@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from typing import NamedTuple
 
-INK, FAINT, PAPER = "#1f2933", "#d5dae0", "#ffffff"
-"""Colours of text, grid lines and ground."""
+INK, SOFT, FAINT, PAPER = "#1f2933", "#47525e", "#d5dae0", "#ffffff"
+"""Colours of text, of text that steps back, of grid lines and of the ground."""
 FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 
 Point = tuple[float, float]
@@ -52,6 +53,19 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [place * step for place in range(first, last + 1)]
 
 
+def round_up(high: float, count: int = 5) -> float:
+    """Return `high` moved up to a tick, so that an axis from zero ends with one."""
+    step = _round_step(max(high, 1e-9) / max(count, 1))
+    return math.ceil(high / step - 1e-9) * step
+
+
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Return what stands beside ticks: as many decimals as their distance needs, the same for all."""
+    step = min((after - before for before, after in pairwise(values)), default=1.0)
+    decimals = max(-math.floor(math.log10(step) + 1e-9), 0)
+    return [f"{round(value, decimals) + 0.0:,.{decimals}f}" for value in values]
+
+
 def _round_step(wanted: float) -> float:
     magnitude = 1.0
     while magnitude * 10 <= wanted:
@@ -62,8 +76,15 @@ def _round_step(wanted: float) -> float:
 
 
 def number(value: float) -> str:
-    """Return a number as short text."""
-    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < 100 else f"{value:,.0f}"
+    """Return an amount as short text: two decimals below a hundred, none above."""
+    return f"{round(value, 2) + 0.0:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def text_width(content: str, size: int) -> float:
+    """Return about how wide text is, pixels: fonts differ, so rather too much than too little."""
+    narrow = sum(character in "ijlftr.,:;'|()[] -" for character in content)
+    wide = sum(character in "mwMW%@" for character in content)
+    return size * (0.62 * len(content) - 0.24 * narrow + 0.3 * wide)
 
 
 class Canvas:
@@ -77,7 +98,7 @@ class Canvas:
         self._parts: list[str] = []
         self.text(16, 26, title, size=17, weight=600)
         for row, line in enumerate(reversed(_wrap(source, (width - 32) // 5))):
-            self.text(16, height - 10 - 13 * row, line, size=10, colour="#5b6673")
+            self.text(16, height - 10 - 13 * row, line, size=10, colour=SOFT)
 
     def text(
         self,
@@ -103,6 +124,13 @@ class Canvas:
             f' fill="{colour}"><title>{escape(label)}</title></rect>'
         )
 
+    def shade(self, box: Box, colour: str, label: str) -> None:
+        """Lay a faint colour over a part of a chart; it shows `label` when pointed at."""
+        self._parts.append(
+            f'<rect x="{box.left:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
+            f' fill="{colour}" fill-opacity="0.22"><title>{escape(label)}</title></rect>'
+        )
+
     def line(self, points: Iterable[Point], colour: str, width: float = 1.5, dash: str = "") -> None:
         """Draw a line through points."""
         style = f' stroke-dasharray="{dash}"' if dash else ""
@@ -119,31 +147,36 @@ class Canvas:
     def dot(self, x: float, y: float, colour: str, label: str) -> None:
         """Draw a dot that shows `label` when pointed at."""
         self._parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escape(label)}</title></circle>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}" stroke="{PAPER}">'
+            f"<title>{escape(label)}</title></circle>"
         )
 
     def axis_y(self, box: Box, scale: Scale, unit: str, count: int = 5) -> None:
         """Draw a vertical axis with grid lines and its unit."""
-        for value in ticks(scale.low, scale.high, count):
+        values = ticks(scale.low, scale.high, count)
+        for value, content in zip(values, tick_texts(values), strict=True):
             y = scale.at(value)
             self.line([(box.left, y), (box.left + box.width, y)], FAINT, 1)
-            self.text(box.left - 6, y + 4, number(value), size=11, anchor="end")
-        self.text(box.left - 6, box.top - 8, unit, size=11, anchor="end")
+            self.text(box.left - 8, y + 4, content, size=11, anchor="end")
+        self.text(box.left - 8, box.top - 14, unit, size=11, anchor="end", colour=SOFT)
 
     def axis_x(self, box: Box, marks: Iterable[tuple[float, str]]) -> None:
-        """Draw a horizontal axis with (pixel, text) marks."""
-        bottom = box.top + box.height
+        """Draw a horizontal axis with (pixel, text) marks; a text that would touch the last is left out."""
+        bottom, free = box.top + box.height, 0.0
         self.line([(box.left, bottom), (box.left + box.width, bottom)], INK, 1)
         for x, content in marks:
             self.line([(x, bottom), (x, bottom + 4)], INK, 1)
-            self.text(x, bottom + 17, content, size=11, anchor="middle")
+            half = text_width(content, 11) / 2
+            if x - half >= free:
+                self.text(x, bottom + 17, content, size=11, anchor="middle")
+                free = x + half + 6
 
     def legend(self, x: float, y: float, entries: Iterable[tuple[str, str]]) -> None:
         """Write (text, colour) side by side."""
         for content, colour in entries:
-            self.bar(Box(x, y - 9, 11, 11), colour, content)
-            self.text(x + 16, y, content, size=12)
-            x += 26 + 6.4 * len(content)
+            self.bar(Box(x, y - 10, 12, 12), colour, content)
+            self.text(x + 18, y, content, size=12)
+            x += 36 + text_width(content, 12)
 
     def render(self) -> str:
         """Return the picture as SVG."""

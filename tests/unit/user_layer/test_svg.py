@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridmonitoring.user_layer.svg import Box, Canvas, Scale, number, ticks
+from gridmonitoring.user_layer.demo.charts import COLOURS, FIXED_COLOUR
+from gridmonitoring.user_layer.demo.timelines import LINE, MARK, WARNING
+from gridmonitoring.user_layer.svg import (
+    INK,
+    PAPER,
+    SOFT,
+    Box,
+    Canvas,
+    Scale,
+    number,
+    round_up,
+    text_width,
+    tick_texts,
+    ticks,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,8 +49,77 @@ def test_ticks_stay_inside_and_are_few(low: float, span: float, count: int) -> N
     assert len(found) <= count + 1
 
 
-def test_zero_has_no_sign() -> None:
-    assert [number(value) for value in ticks(0, 1)] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 1, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (-0.004, 40, ["0", "10", "20", "30", "40"]),
+        (-0.3, 0.3, ["-0.2", "0.0", "0.2"]),
+        (0, 4000, ["0", "1,000", "2,000", "3,000", "4,000"]),
+        (0, 0.04, ["0.00", "0.01", "0.02", "0.03", "0.04"]),
+    ],
+)
+def test_ticks_have_the_decimals_that_their_distance_needs(
+    low: float, high: float, expected: list[str]
+) -> None:
+    assert tick_texts(ticks(low, high)) == expected
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(1, 10))
+def test_ticks_are_told_apart_and_zero_has_no_sign(low: float, span: float, count: int) -> None:
+    texts = tick_texts(ticks(low, low + span, count))
+    assert len(set(texts)) == len(texts)
+    assert not {"-0", "-0.0", "-0.00", "-0.000"} & set(texts)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.001, "0.00"), (-0.0, "0.00"), (-2.5, "-2.50"), (99.994, "99.99"), (1234.5, "1,234")],
+)
+def test_an_amount_is_short_and_zero_has_no_sign(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@given(st.floats(1e-3, 1e6), st.integers(1, 10))
+def test_an_axis_from_zero_ends_with_a_tick(high: float, count: int) -> None:
+    end = round_up(high, count)
+    assert high * (1 - 1e-6) <= end <= high * 11
+    assert ticks(0, end, count)[-1] == pytest.approx(end)
+
+
+def test_texts_of_an_axis_do_not_touch() -> None:
+    canvas, words = Canvas(300, 200, "t", "s"), "28 Feb"
+    canvas.axis_x(Box(0, 0, 300, 100), [(place * 10.0, words) for place in range(30)])
+    places = [
+        float(text.get("x", ""))
+        for text in ET.fromstring(canvas.render()).iter(f"{SVG}text")
+        if text.text == words
+    ]
+    assert len(places) > 3
+    width = text_width(words, 11)
+    assert all(after - before >= width for before, after in pairwise(places))
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of sRGB, as WCAG 2.2 defines it."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("colour", [INK, SOFT])
+def test_text_is_dark(colour: str) -> None:
+    assert contrast(colour, PAPER) >= 7
+
+
+@pytest.mark.parametrize("colour", [*COLOURS.values(), FIXED_COLOUR, LINE, MARK, WARNING])
+def test_marks_stand_out_from_the_ground(colour: str) -> None:
+    assert contrast(colour, PAPER) >= 3
 
 
 def test_a_scale_maps_its_ends() -> None:

@@ -22,18 +22,13 @@ from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.verification import Progress, Verification, verify_directory
 from gridmonitoring.user_layer.demo.bundles import make_bundles, write_bundles
-from gridmonitoring.user_layer.demo.charts import (
-    cost_chart,
-    credit_chart,
-    energy_chart,
-    growth_chart,
-    load_chart,
-)
+from gridmonitoring.user_layer.demo.charts import cost_chart, energy_chart, load_chart
 from gridmonitoring.user_layer.demo.consumer_book import ConsumerBook, open_book, unwrap
 from gridmonitoring.user_layer.demo.figures import HouseFigures, house_figures
 from gridmonitoring.user_layer.demo.logbook import Logbook, read_log
 from gridmonitoring.user_layer.demo.scenario import Scenario
 from gridmonitoring.user_layer.demo.story import Story, Told
+from gridmonitoring.user_layer.demo.timelines import CreditLine, credit_chart, growth_chart
 from gridmonitoring.user_layer.demo.town import House, Town
 
 LOAD_DAYS = 1
@@ -96,7 +91,7 @@ def conclude(scenario: Scenario, source: str, steps: Steps) -> Outcome:
     books = _books(town, houses, log, steps)
     sealed = _sealed(town)
     evidence = write_bundles(directory, make_bundles(town, story, log, books))
-    charts = _write_charts(directory, story, books, log, f"{source}. {SEVERAL}")
+    charts = _write_charts(town, story, books, log, f"{source}. {SEVERAL}")
     town.close()
     verification = _verify(directory, log, steps)
     return Outcome(
@@ -158,19 +153,24 @@ def _shut(town: Town, house: House, neighbour: House) -> bool:
 
 
 def _write_charts(
-    directory: Directory, story: Story, books: Mapping[str, ConsumerBook], log: Logbook, source: str
+    town: Town, story: Story, books: Mapping[str, ConsumerBook], log: Logbook, source: str
 ) -> dict[str, Path]:
-    folder = directory.root / "charts"
+    folder = town.grid.directory.root / "charts"
     folder.mkdir()
     reader = next(iter(books))
-    marks: dict[str, list[tuple[int, str]]] = {}
-    for told in story.events:
-        marks.setdefault(told.house, []).append((told.time, told.text))
+    credit = {
+        house.name: CreditLine(
+            story.samples[house.name],
+            house.agreement.billing.threshold,
+            [told for told in story.events if told.house == house.name],
+        )
+        for house in town.houses
+    }
     pictures = {
         "energy": energy_chart(books, source),
         "cost": cost_chart(books, source),
         "load": load_chart(reader, books[reader], LOAD_DAYS, source),
-        "credit": credit_chart(story.credit, marks, source),
+        "credit": credit_chart(credit, source),
         "growth": growth_chart(log.growth, source),
     }
     files = {name: folder / f"{name}.svg" for name in pictures}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gridmonitoring.user_layer.cli.money import money_text
 from gridmonitoring.user_layer.demo.aftermath import SEVERAL, Outcome
 from gridmonitoring.user_layer.demo.bundles import FOLDER
-from gridmonitoring.user_layer.demo.charts import day_text
+from gridmonitoring.user_layer.demo.dates import day_text
 from gridmonitoring.user_layer.demo.figures import HouseFigures
 from gridmonitoring.user_layer.demo.plan import CENT, CURRENCY, MINOR_DIGITS
 

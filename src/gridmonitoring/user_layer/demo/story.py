@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from gridmonitoring.contracts.messages import render
@@ -20,6 +22,17 @@ class Told(Struct, frozen=True):
     """What, in a sentence."""
 
 
+class Sample(NamedTuple):
+    """One look at a display."""
+
+    time: int
+    """When, ms."""
+    balance: int
+    """Credit less debt, money."""
+    dark: bool
+    """Whether the relay is open."""
+
+
 class Story:
     """Gathers while the demonstration runs."""
 
@@ -30,8 +43,8 @@ class Story:
         """Bundles that could be made at one moment only, by kind."""
         self.places: dict[str, int] = {}
         """Log index that a bundle of a kind is to be made of at the end."""
-        self.credit: dict[str, list[tuple[int, int]]] = {}
-        """House -> (time, credit less debt) as its display showed it, in order."""
+        self.samples: dict[str, list[Sample]] = {}
+        """House -> what its display showed, in order."""
 
     def tell(self, town: Town, house: House, text: str) -> None:
         """Note what happened."""
@@ -50,7 +63,8 @@ class Story:
         self.evidence[kind] = bundle
 
     def sample(self, houses: list[House]) -> None:
-        """Note what every display shows of the credit."""
+        """Note what every display shows of credit and power."""
         for house in houses:
             shown = house.agent.display()
-            self.credit.setdefault(house.name, []).append((shown.time, shown.credit - shown.debt))
+            sample = Sample(shown.time, shown.credit - shown.debt, house.dark)
+            self.samples.setdefault(house.name, []).append(sample)
