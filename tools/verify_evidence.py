@@ -36,11 +36,13 @@ MAX_DOCUMENT = 1024 * 1024
 MAX_NOTE = 64 * 1024
 MAX_INT = 2**63 - 1
 DAY_MS = 86_400_000
+LONGEST_MS = 10 * 366 * DAY_MS
+MAX_PARTIES, MAX_VALIDATORS = 1024, 128
 
 KINDS = {1: "reading", 2: "purchase", 3: "block", 4: "message", 5: "command", 6: "statement", 7: "bill"}
 TYPES = {*range(1, 7), *range(10, 16), *range(20, 31)}
 FORM, REPORT, LOCK, SIDE_BLOCK = 22, 23, 24, 25
-VENDOR, NODE, METER = 4, 9, 11
+VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
 TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
@@ -425,8 +427,37 @@ def _check_quorum(point: Checkpoint, origin: str, validators: list[Any]) -> None
         _check_signature(key, point.text, data[4:], name)
 
 
+def _check_founding(founding: list[Any]) -> None:
+    """Check what the shape of a genesis document does not say."""
+    parameters, parties, validators = founding[6], founding[9], founding[10]
+    _need(re.fullmatch("[A-Z]{3}", founding[4]) is not None, "the currency is not three capital letters")
+    _need(len(parties) <= MAX_PARTIES, "too many founding parties")
+    later = (CONSUMER, METER, RESEARCHER)
+    _need(all(role not in later for role, _, _, _ in parties), "a founding party that registers later")
+    ids = [_shad(cbor2.dumps(["party/1", role, key]))[:16] for role, _, key, _ in parties]
+    _need(len(set(ids)) == len(ids), "two founding parties have the same role and key")
+    _check_set(validators)
+    nodes = {name for name, party in zip(ids, parties, strict=True) if party[0] == NODE}
+    _need(all(node in nodes for node, _, _, _ in validators), "a validator that is not a node of the chain")
+    signing = [key for _, _, key, _ in parties] + [key for _, _, key, _ in validators]
+    _need(all(map(nacl.bindings.crypto_core_ed25519_is_valid_point, signing)), "no valid Ed25519 key")
+    _need(all(map(_is_box_key, [founding[8], *(key for _, _, _, key in parties)])), "no valid X25519 key")
+    _expand(parameters[0])
+    _need(max(parameters[2:]) <= LONGEST_MS, "a bound, notice or expiry is longer than ten years")
+
+
+def _is_box_key(key: bytes) -> bool:
+    """Tell whether an X25519 key is of no small order (RFC 7748 6.1: the shared secret is not zero)."""
+    try:
+        nacl.bindings.crypto_scalarmult(b"\x77" * 32, key)
+    except nacl.exceptions.RuntimeError:
+        return False
+    return True
+
+
 def _check_set(validators: list[Any]) -> None:
     names = [name for _, name, _, _ in validators]
+    _need(1 <= len(names) <= MAX_VALIDATORS, "no validators, or too many")
     _need(names == sorted(set(names)), "validators are not in order of name, each once")
     keys, nodes = {key for _, _, key, _ in validators}, {node for node, _, _, _ in validators}
     _need(len(keys) == len(nodes) == len(names), "two validators share a key or a node")
@@ -665,14 +696,20 @@ def _parent_id(chain: bytes, mid: bytes, height: int, begun: Logged) -> bytes:
     return _shad(cbor2.dumps([chain, mid, height, begun.id]))[:16]
 
 
-def _check_nonce(header: bytes) -> None:
-    """Require the lowest nonce that puts the header's hash below its target."""
-    exponent, mantissa = header[76], int.from_bytes(header[77:80], "big")
+def _expand(compact: bytes) -> int:
+    """Return the number of a target's four bytes, which must be its one compact form."""
+    exponent, mantissa = compact[0], int.from_bytes(compact[1:], "big")
     target = mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
     _need(0 < mantissa < 2**23 and 0 < target < 2**256, "the target is no number")
     shift = 8 * abs(exponent - 3)
     whole = mantissa == (target >> shift if exponent > 3 else target << shift)
     _need(whole and exponent == (target.bit_length() + 8) // 8, "the target has another form")
+    return target
+
+
+def _check_nonce(header: bytes) -> None:
+    """Require the lowest nonce that puts the header's hash below its target."""
+    target = _expand(header[76:80])
     nonce = int.from_bytes(header[80:], "big")
     _need(int.from_bytes(_shad(header), "big") < target, "the block hash is not below the target")
     for lower in range(nonce):
@@ -930,7 +967,7 @@ def verify(bundle: bytes, genesis: bytes) -> dict[str, Any]:
         founding = _read(genesis, MAX_DOCUMENT, "genesis", "the genesis document")
         chain = _shad(genesis)
         _need(named == chain, f"the bundle is of another chain, {named.hex()}")
-        _check_set(founding[10])
+        _check_founding(founding)
     with _step(3):
         sets = Sets(founding)
         for handover in history:

@@ -17,7 +17,8 @@
     ├── EvidenceError            a bundle that does not prove what it says (carries the step)
     ├── TariffError              a tariff, calendar or charge that cannot be computed
     │   ├── RegisterError        registers that cannot follow the last settled (carries code and readings)
-    │   └── CreditError          a lot that an account cannot take or give back
+    │   ├── CreditError          a lot that an account cannot take or give back
+    │   └── AmountError          money or energy that is more than the ledger can hold
     ├── CapacityError            a booking that a window of generation has no room for
     ├── ContractError            a script or guard that cannot be evaluated
     │   └── UnexpectedEvent      an event that the meter's state does not expect
@@ -126,6 +127,10 @@ class RegisterError(TariffError):
 
 class CreditError(TariffError):
     """A lot that an account cannot take or give back."""
+
+
+class AmountError(TariffError):
+    """Money or energy that is more than the ledger can hold."""
 
 
 class CapacityError(GridMonitoringError):

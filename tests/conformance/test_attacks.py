@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Installation, Kind
+from gridmonitoring.blockchain.bodies import Installation, Kind, Report, Settlement
+from gridmonitoring.blockchain.side_block import decode_side
 from gridmonitoring.blockchain.state_rows import DeviceRow, Stage, Table, device_key
 from gridmonitoring.blockchain.transactions import decode_payload, sign_transaction
-from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.contracts.meter_rule import Event, Relay
+from gridmonitoring.contracts.violations import Violation
+from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, loads
 from gridmonitoring.errors import Refused
 from gridmonitoring.keys.signatures import split
@@ -16,6 +19,7 @@ from gridmonitoring.registration.installation_code import installation_document,
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from tests.support.home import Home, logged
 from tests.support.mutations import leaves
+from tests.support.network import INTERVAL_MS, SmallNetwork
 
 
 def refused(home: Home, raw: bytes) -> str:
@@ -65,3 +69,31 @@ def test_enrolment_with_a_stolen_code(home: Home) -> None:
     assert device.sign_key == home.keys.sign_key
     late = installation_by(home, thief, said, prove_code(home.made.code, home.network.chain_id, document))
     assert (refused(home, late), home.point().stage) == ("wrong_stage", Stage.INSTALLED)
+
+
+def violations(small: SmallNetwork, mid: bytes) -> list[Violation]:
+    """Return the violations of a meter that side blocks hold, in order."""
+    bodies = [payload.body for _, payload in logged(small) if payload.kind == Kind.SIDE_BLOCK]
+    blocks = [decode_side(body.block) for body in bodies if body.mid == mid]
+    entries = sorted((e.number, e.message.violation) for block in blocks for e in block.body.entries)
+    return [Violation(number) for _, number in entries if number]
+
+
+@pytest.mark.parametrize("energy", [2**62, 2**63 - 1])
+def test_a_register_that_leaps_past_all_money(small: SmallNetwork, energy: int) -> None:
+    """A bent meter says so much that no account holds the price: the register is at fault, not the clock."""
+    meter = small.meters[0]
+    account = small.network.row(Table.ACCOUNT, meter.mid)
+    before = len(violations(small, meter.mid))
+    meter.sequence, meter.time = meter.sequence + 1, meter.time + INTERVAL_MS
+    small.clock.move_to(meter.time)
+    leap = Settlement(((bytes(IMPORT_TOTAL), energy),), 0)
+    said = (1, Event.INTERVAL, 0, Relay.CONNECTED, meter.carried_out, bytes(32), bytes(32), leap)
+    small.submit([meter.sign(Kind.REPORT, Report(*said))])
+    assert small.network.row(Table.ACCOUNT, meter.mid) == account
+    assert violations(small, meter.mid)[before:] == [Violation.REGISTER_FAULT]
+    meter.resume()
+    small.submit([meter.claim(Event.INTERVAL, Relay.CONNECTED, settles=True, time=meter.time + INTERVAL_MS)])
+    small.clock.move_to(meter.time)
+    assert len(violations(small, meter.mid)) == before + 1
+    assert small.network.row(Table.ACCOUNT, meter.mid).statement.number == account.statement.number + 1

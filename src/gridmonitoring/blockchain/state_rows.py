@@ -287,16 +287,27 @@ class CommandKind(IntEnum):
     """What a meter is told to do; closed."""
 
     CREDIT = 1
+    """Add a lot; by a FORM, or a CLOSE_ACCOUNT that moves credit here."""
     MESSAGE = 2
+    """Show a message; by a REPORT on whose event the script alerts the consumer."""
     DISCONNECT = 3
+    """Open the relay, as agreed for a violation."""
     RECONNECT = 4
+    """Give power once installed; by ACCESS."""
     SUPPLY_OFF = 5
+    """Open the relay at the consumer's wish; by SUPPLY."""
     SUPPLY_ON = 6
+    """Close it again; by SUPPLY."""
     POWER_LIMIT = 7
+    """Keep the consumer's own power limit; by SUPPLY."""
     CLEAR_TAMPER = 8
+    """Leave the state TAMPERED; by CLEAR_TAMPER."""
     REVERSAL = 9
+    """Take back what is left of a lot; by REVERSE_PAYMENT."""
     SCRIPT = 10
+    """Go on under other terms; by an AGREEMENT of an installed meter."""
     CLOSE = 11
+    """The account is closed; by CLOSE_ACCOUNT."""
 
 
 class CommandRow(Row, frozen=True):

@@ -42,7 +42,8 @@ class Violation(IntEnum):
     CLOCK_FAULT = 10
     """Signed times that contradict the ledger's."""
     REGISTER_FAULT = 11
-    """A register that went down without a signed device swap, or rates that do not add up to the total."""
+    """A register that went down without a signed device swap, that rates do not add up to, or that leapt so
+    far that no account holds its price."""
     CREDIT_MISMATCH = 12
     """The credit that a meter reports is not what its registers and lots leave."""
     OVERCHARGE = 13

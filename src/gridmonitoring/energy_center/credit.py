@@ -27,7 +27,7 @@ from gridmonitoring.energy_center.lots import Lots, append, draw, remove, total
 from gridmonitoring.energy_center.registers import count, opening, used_by_rate
 from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.energy_center.tariffs import TAX_WHOLE, Tariff
-from gridmonitoring.errors import TariffError
+from gridmonitoring.errors import AmountError, TariffError
 
 PERMILLE = 1000
 """All of a top-up, in parts of the recovery share."""
@@ -153,8 +153,8 @@ def settle(
 
     `registers` are (OBIS code, Wh) in order of code, as in the claim; `tariff` is the checked tariff in
     force just before `time_ms`. Raises `RegisterError` where registers went down, are missing, or do not
-    add up to the total; `TariffError` where the time is before the last statement or the tariff's validity,
-    or money passes 2^63-1.
+    add up to the total; `AmountError` where money or energy passes 2^63-1; `TariffError` where the time is
+    before the last statement or the tariff's validity.
     """
     last = account.statement
     _require_time(last, time_ms)
@@ -289,5 +289,5 @@ def _require_time(last: Statement, time_ms: int) -> None:
 
 def _bounded(money: int) -> int:
     if money > MAX_INT:
-        raise TariffError("the amount is more than the ledger can hold")
+        raise AmountError("the amount is more than the ledger can hold")
     return money

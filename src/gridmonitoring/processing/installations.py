@@ -124,6 +124,8 @@ def agree(ledger: Ledger, transaction: Transaction) -> None:
     signed = open_by(ledger, consumer.sign_key, AGREEMENT_DOMAIN, body.consent)
     require_document(body.agreement, signed, "agreement")
     tariff = tariff_at(ledger, agreement.tariff, payload.time)
+    if tariff.utility != point.utility:
+        refuse("wrong_utility", "the agreed tariff is another utility's")
     meter = live_on(ledger, body.mid, transaction)
     if agreement.valid_from_ms <= _last_agreed(ledger, body.mid, meter):
         refuse("bad_agreement", "an agreement is replaced only by one that begins later")

@@ -37,7 +37,7 @@ from gridmonitoring.contracts.script import generate_script, machine_for
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, settle
-from gridmonitoring.errors import ContractError, RegisterError, TariffError, UnexpectedEvent
+from gridmonitoring.errors import AmountError, ContractError, RegisterError, TariffError, UnexpectedEvent
 from gridmonitoring.processing.installations import installed, take_effect
 from gridmonitoring.processing.rows import AgreementRow, money_on_meter, tariff_at
 from gridmonitoring.processing.threads import complete, life_leaf, live, order, tell, violate
@@ -188,7 +188,7 @@ def _settle(
         after, settled = settle(
             account, tariff, row.agreement.billing, settlement.registers, time, transaction.payload.sequence
         )
-    except RegisterError:
+    except (RegisterError, AmountError):  # no energy that was used has a price past 2^63-1
         return violate(ledger, mid, meter, Violation.REGISTER_FAULT, transaction.id, time)
     except TariffError:
         return violate(ledger, mid, meter, Violation.CLOCK_FAULT, transaction.id, time)

@@ -6,6 +6,8 @@ The CLI, the demo and the benchmarks use the same ones.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 from msgspec import Struct
 
 from gridmonitoring.blockchain.bodies import (
@@ -130,19 +132,25 @@ def confirm_payment(
     return vendor.document(PAYMENT_DOMAIN, encode(payment))
 
 
-def form_body(
-    network: Network, request: bytes, confirmation: bytes, mid: bytes, amount: int, time: int
-) -> Form:
+class Rows(Protocol):
+    """Whatever knows the committed rows of the state: a network, a node's client, a replica."""
+
+    def row(self, table: Table, key: bytes) -> Any:
+        """Return the struct of a row, or None."""
+        ...
+
+
+def form_body(rows: Rows, request: bytes, confirmation: bytes, mid: bytes, amount: int, time: int) -> Form:
     """Return the form that a node makes of a paid request: it adds MID, HN, area, script, tariff, dispatch.
 
     Raises `UserError` where the meter is unknown or the energy center has nothing to dispatch.
     """
-    point: SupplyPointRow | None = network.row(Table.SUPPLY_POINT, mid)
-    agreement: AgreementRow | None = network.row(Table.AGREEMENT, mid)
+    point: SupplyPointRow | None = rows.row(Table.SUPPLY_POINT, mid)
+    agreement: AgreementRow | None = rows.row(Table.AGREEMENT, mid)
     if point is None or agreement is None:
         raise UserError(f"no meter {mid.hex()} with an agreement on this chain")
-    tariff = tariff_in_force(network, agreement.agreement.tariff, time)
-    capacity: CapacityRow | None = network.row(Table.CAPACITY, b"")
+    tariff = tariff_in_force(rows, agreement.agreement.tariff, time)
+    capacity: CapacityRow | None = rows.row(Table.CAPACITY, b"")
     windows = [w.from_ms for w in capacity.windows if w.from_ms <= time < w.to_ms] if capacity else []
     if not windows:
         raise UserError("the energy center offers no capacity at this time")
@@ -184,13 +192,13 @@ def purchase(
     return make_form(node, form_body(network, request, confirmation, mid, amount, time), time)
 
 
-def tariff_in_force(network: Network, tariff: bytes, time: int) -> Tariff:
+def tariff_in_force(rows: Rows, tariff: bytes, time: int) -> Tariff:
     """Return the tariff of a series in force at a time; raises `UserError`."""
-    row: TariffRow | None = network.row(Table.TARIFF, tariff)
+    row: TariffRow | None = rows.row(Table.TARIFF, tariff)
     if row is None:
         raise UserError("no such tariff is published")
     while row.successor:
-        following: TariffRow = network.row(Table.TARIFF, row.successor)
+        following: TariffRow = rows.row(Table.TARIFF, row.successor)
         if following.tariff.valid_from_ms > time:
             break
         row = following

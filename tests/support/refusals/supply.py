@@ -161,6 +161,10 @@ LIES: Lies = {
         "wrong_utility",
         lambda scene: agreed(scene, utility="utility-2"),
     ),
+    "an agreement on another utility's tariff": (
+        "wrong_utility",
+        lambda scene: agreed(scene, tariff=scene.noticed.digest),
+    ),
     "an agreement that a neighbour signed": (
         "bad_signature",
         lambda scene: agreed(scene, consumer=scene.meter.consumer),

@@ -6,19 +6,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import Kind
+from gridmonitoring.blockchain.evidence import verify
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
+from gridmonitoring.blockchain.genesis import LONGEST_MS, decode_genesis
 from gridmonitoring.blockchain.state_rows import CommandKind, Table
+from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.encoding.cbor import encode, loads
+from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.errors import EvidenceError
 from tests.support.evidence_cases import proven_bundles
+from tests.support.mutations import with_leaf
 from tests.support.project import ROOT
 from tools import verify_evidence
 
 TOOL = ROOT / "tools" / "verify_evidence.py"
 ALLOWED = {"cbor2", "nacl"}
 GENESIS, PROVEN = proven_bundles()
+LIMIT = 64 * 1024 * 1024
 
 
 @pytest.fixture
@@ -52,6 +62,42 @@ def test_its_closed_lists_are_the_ledgers() -> None:
     assert {number: name.upper() for number, name in verify_evidence.KINDS.items()} == {
         int(kind): kind.name for kind in EvidenceKind
     }
+
+
+FOUNDING = decode_genesis(GENESIS)
+PARTY, VALIDATOR = FOUNDING.parties[0], FOUNDING.validators[0]
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "a bound without end": {"future_bound": LONGEST_MS + 1},
+    "a notice without end": {"key_notice": LONGEST_MS + 1},
+    "an expiry without end": {"command_expiry": LONGEST_MS + 1},
+    "a target that nothing meets": {"target": bytes(4)},
+    "a target in another form": {"target": bytes.fromhex("217fffff")},
+}
+UNFOUNDED: dict[str, dict[str, Any]] = {
+    **{name: {"parameters": replace(FOUNDING.parameters, **said)} for name, said in PARAMETERS.items()},
+    "a currency in small letters": {"currency": "eur"},
+    "a consumer": {"parties": (*FOUNDING.parties, replace(PARTY, role=Role.CONSUMER))},
+    "a party twice": {"parties": (*FOUNDING.parties, replace(PARTY, name="again"))},
+    "a key of small order": {
+        "parties": (*FOUNDING.parties, replace(PARTY, sign_key=bytes((1,)) + bytes(31)))
+    },
+    "a box key of small order": {"parties": (*FOUNDING.parties[1:], replace(PARTY, hpke_key=bytes(32)))},
+    "a contract key of small order": {"contract_key": bytes(32)},
+    "no validator": {"validators": ()},
+    "a validator that is no node": {"validators": (replace(VALIDATOR, node=bytes(16)),)},
+    "two validators of one node": {"validators": (VALIDATOR, replace(VALIDATOR, name="z"))},
+}
+
+
+@pytest.mark.parametrize("name", UNFOUNDED)
+def test_a_genesis_that_breaks_a_rule_is_refused(name: str) -> None:
+    """By both verifiers, though the bundle names it as its own."""
+    founding = encode(replace(FOUNDING, **UNFOUNDED[name]))
+    bundle = encode(with_leaf(loads(PROVEN["command"], LIMIT), (2,), sha256d(founding)))
+    with pytest.raises(EvidenceError, match="step 2"):
+        verify(bundle, founding)
+    with pytest.raises(verify_evidence.NotProven, match="step 2"):
+        verify_evidence.verify(bundle, founding)
 
 
 def test_it_runs_alone(bundle: Path) -> None:

@@ -1,0 +1,68 @@
+"""Money on its way: what is told of the meter's account is what the meter has, to the unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from gridmonitoring.energy_center.credit import (
+    Account,
+    BillingTerms,
+    add_lot,
+    close_account,
+    open_account,
+    reverse_lot,
+    settle,
+)
+from gridmonitoring.energy_center.in_flight import without_orders
+from tests.support.billing import HOUR, PARIS, flat, ms, reading
+
+START = ms("2007-03-10T12:00", "Europe/Paris")
+TARIFF = flat(1_000, calendar=PARIS)
+TERMS = BillingTerms(subscription_per_month=0, threshold=0)
+
+
+def used(account: Account, energy: int) -> Account:
+    """Return the account after this many Wh, at a money unit each."""
+    before = account.statement
+    registers = reading(before.registers[0][2] + energy)
+    return settle(account, TARIFF, TERMS, registers, before.time_ms + HOUR, before.sequence + 1)[0]
+
+
+def with_lots(*amounts: int) -> Account:
+    account = open_account(TARIFF, reading(0), START, 1)
+    for height, amount in enumerate(amounts, 1):
+        account, _ = add_lot(account, height, amount, 1000)
+    return account
+
+
+@pytest.mark.parametrize("recovery", [0, 400, 1000])
+@pytest.mark.parametrize("energy", [0, 3, 5, 9, 30])
+def test_credit_on_its_way_is_not_there_yet(energy: int, recovery: int) -> None:
+    """The grid adds the lot before the use, the meter does not have it."""
+    owing = used(with_lots(1), 5)
+    kept, _ = add_lot(owing, 2, 5, 0)
+    grid, _ = add_lot(kept, 3, 10, recovery)
+    meter = used(kept, energy)
+    assert without_orders(used(grid, energy), [3], 10, 0) == (meter.credit, meter.debt)
+
+
+@pytest.mark.parametrize("energy", [0, 3, 9, 30])
+def test_a_lot_that_is_to_be_taken_back_is_still_there(energy: int) -> None:
+    meter = with_lots(10)
+    grid, _ = reverse_lot(meter, 1, 10)
+    grid, meter = used(grid, energy), used(meter, energy)
+    assert without_orders(grid, [], 0, 10) == (meter.credit, meter.debt)
+
+
+def test_a_refund_that_was_not_told_is_still_there() -> None:
+    meter = with_lots(10, 4)
+    grid, refund = close_account(meter)
+    assert without_orders(grid, [], 0, refund) == (14, 0)
+
+
+def test_beside_debt_what_is_taken_back_is_counted_against_it() -> None:
+    """Credit less debt is exact; how they stand side by side the ledger has forgotten."""
+    meter, _ = add_lot(used(with_lots(1), 5), 2, 10, 0)
+    assert (meter.credit, meter.debt) == (10, 4)
+    grid, _ = reverse_lot(meter, 2, 10)
+    assert without_orders(grid, [], 0, 10) == (6, 0)
