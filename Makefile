@@ -54,12 +54,12 @@ format: setup ## rewrite the code in the project's format
 
 bench: setup-runtime ## measure ingest and verification beside the machine's ceiling
 	@$(BIN)/gridmon bench ingest $(ARGS)
-	@$(BIN)/gridmon bench ingest --validators 4
+	@$(BIN)/gridmon bench ingest --validators 4 --reports 24
 	@$(BIN)/gridmon bench verify
 
 soak: setup ## the long runs: many examples, many kills, large ledgers
 	@$(BIN)/pytest --soak $(ARGS)
-	@$(BIN)/gridmon bench ingest --reports 100
+	@$(BIN)/gridmon bench ingest
 	@$(BIN)/gridmon bench verify --reports 100
 	@$(BIN)/gridmon bench scale
 

@@ -38,7 +38,7 @@ def test_a_network_from_nothing_to_credit_without_a_running_node(tmp_path: Path)
 
 def test_commands_go_through_a_running_node_and_find_everything_when_it_has_ended(tmp_path: Path) -> None:
     path = tmp_path / "grid"
-    done("init", path, "--bucket-bits", "6")
+    done("init", path, "--meters", "80")
     with node_process(path) as node:
         second = shell("node", path, "--json")
         assert (second.code, second.data["error"]["type"]) == (1, "DirectoryBusy")
@@ -69,7 +69,7 @@ def test_commands_go_through_a_running_node_and_find_everything_when_it_has_ende
 
 def test_a_killed_node_loses_nothing_that_it_answered(tmp_path: Path) -> None:
     path = tmp_path / "grid"
-    done("init", path, "--bucket-bits", "6", "--validators", "1")
+    done("init", path, "--meters", "80", "--validators", "1")
     with node_process(path) as node:
         client = connect(Directory(path))
         assert client is not None
@@ -102,7 +102,7 @@ def pass_on(near: socket.socket, far: Path) -> None:
 
 def test_a_payment_whose_answer_got_lost_is_made_sure_of_by_its_reference(tmp_path: Path) -> None:
     path = tmp_path / "grid"
-    done("init", path, "--bucket-bits", "6", "--validators", "1")
+    done("init", path, "--meters", "80", "--validators", "1")
     done("register", path, "--name", "alice")
     mid = done("install", path, "--consumer", "alice", "--house-number", "12")["meter"]
     with node_process(path):
@@ -122,7 +122,7 @@ def test_a_payment_whose_answer_got_lost_is_made_sure_of_by_its_reference(tmp_pa
 
 
 def test_interrupting_a_node_ends_it_well(tmp_path: Path) -> None:
-    done("init", tmp_path / "g", "--bucket-bits", "6", "--validators", "1")
+    done("init", tmp_path / "g", "--meters", "80", "--validators", "1")
     with node_process(tmp_path / "g") as node:
         node.send_signal(signal.SIGINT)
         out, _ = node.communicate(timeout=60)

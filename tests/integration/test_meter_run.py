@@ -29,7 +29,7 @@ PACED = Pace(simulated=True, speed=1e9)
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     path = tmp_path / "grid"
-    done("init", path, "--validators", "1", "--bucket-bits", "6", "--start", "2026-01-01")
+    done("init", path, "--validators", "1", "--meters", "80", "--start", "2026-01-01")
     done("register", path, "--name", "alice")
     return path
 
@@ -123,7 +123,7 @@ def test_a_meter_runs_once_at_a_time(home: Path, mid: bytes) -> None:
 
 def test_where_time_is_the_machines_readings_go_up_to_now(tmp_path: Path) -> None:
     path = tmp_path / "grid"
-    done("init", path, "--validators", "1", "--bucket-bits", "6")
+    done("init", path, "--validators", "1", "--meters", "80")
     done("register", path, "--name", "alice")
     mid = bytes.fromhex(install(path, "12"))
     later = SimulatedClock(SystemClock().now_ms() + 40 * MINUTE_MS)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from typing import NewType
 
 import nacl.bindings
@@ -110,14 +109,6 @@ def open_signed(message: bytes, public_key: bytes, context: bytes, check: CheckS
     payload, signature = split(message)
     check(public_key, to_be_signed(context, payload), signature)
     return payload
-
-
-def signature_digest(public_key: bytes, message: bytes, signature: bytes) -> bytes:
-    """Return what a verified signature is remembered by: sha256(key || bytes || signature).
-
-    Never the transaction ID, which leaves the signature out.
-    """
-    return sha256(public_key + message + signature).digest()
 
 
 def sign_document(seeds: Sequence[SecretSeed], context: bytes, payload: bytes) -> list[bytes]:

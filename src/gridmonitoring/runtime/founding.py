@@ -15,6 +15,7 @@ from gridmonitoring.blockchain.genesis import (
     check_genesis,
     encode_genesis,
 )
+from gridmonitoring.blockchain.state_tree import MAX_BITS
 from gridmonitoring.blockchain.transactions import party_id
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
@@ -40,6 +41,12 @@ FOUNDERS: tuple[tuple[str, Role], ...] = (
 """Names and roles of the parties of a new network, besides its nodes."""
 
 
+ROWS_PER_METER = 6
+"""Rows of the state that a supply point has, about."""
+ROWS_PER_BUCKET = 8
+"""With fewer buckets a block hashes more of each, with more it hashes more of the nodes above them."""
+
+
 class Plan(Struct, frozen=True):
     """What a new network is to be."""
 
@@ -55,6 +62,11 @@ class Plan(Struct, frozen=True):
     """Number of validators, one node each."""
     parameters: Parameters = Parameters()
     """Parameters of the chain."""
+
+
+def bucket_bits_for(meters: int) -> int:
+    """Return the `bucket_bits` of a chain that is to hold about so many meters: 16 for 50,000."""
+    return min(max((meters * ROWS_PER_METER // ROWS_PER_BUCKET).bit_length(), 4), MAX_BITS)
 
 
 def found(directory: Directory, plan: Plan, now_ms: int) -> Genesis:

@@ -114,6 +114,7 @@ class Ingest:
         self._pool = pool
         self._chain_id = application.chain.id
         self._channels: dict[bytes, Channel] = {}
+        self._keys: dict[bytes, bytes] = {}  # channel ID -> key that signed its last report: a guess
         self._unopened: dict[bytes, tuple[bytes, bytes]] = {}  # channel ID -> (offer, MID)
 
     def open(self, wires: Sequence[bytes]) -> Opened:
@@ -135,15 +136,20 @@ class Ingest:
             else:
                 arriving.places.append(place)
         reports = [place for place in arriving.places if isinstance(place, Sent)]
-        keys = self._application.meter_keys([report.mid for report in reports])
-        known = self._channels
+        self._learn_keys(reports)
+        channels, keys = self._channels, self._keys
         arriving.parcels = [
-            Parcel(report.wire, known.get(report.channel), key)
-            for report, key in zip(reports, keys, strict=True)
+            Parcel(report.wire, channels.get(report.channel), keys[report.channel]) for report in reports
         ]
         if self._pool is not None and len(reports) >= WORTH_A_WORKER:
             self._hand_out(self._pool, reports, arriving)
         return arriving
+
+    def _learn_keys(self, reports: Sequence[Sent]) -> None:
+        """Read what these reports will need, and the keys that should have signed where none are known."""
+        self._application.prefetch_meters([report.mid for report in reports])
+        unknown = {report.channel: report.mid for report in reports if report.channel not in self._keys}
+        self._keys.update(zip(unknown, self._application.meter_keys(unknown.values()), strict=True))
 
     def _offered(self, wire: bytes, arriving: Arriving) -> Offered:
         channel = channel_id(wire)
@@ -188,10 +194,13 @@ class Ingest:
                 if isinstance(place, Sent):
                     found, parcel = next(reports)
                     report = found or self._open(place, parcel)
+                    transaction = report.transaction()
                     if report.verified:
-                        checker.remember(report.verified)
+                        checker.remember((parcel.sign_key, transaction.signed, transaction.signature))
+                    else:  # the key may have changed
+                        self._keys.pop(place.channel, None)
                     opened.slots.append(len(opened.transactions))
-                    opened.transactions.append(report.transaction())
+                    opened.transactions.append(transaction)
                     opened.details.append(report.detail)
                 elif isinstance(place, Offered):
                     self._take(place, arriving, opened)
@@ -202,12 +211,15 @@ class Ingest:
                 opened.slots.append(error)
         for channel in arriving.fresh:
             del self._unopened[channel]
+            if channel not in self._channels:
+                self._keys.pop(channel, None)
         return opened
 
     def forget(self, opened: Opened) -> None:
         """Forget channels whose offers will not be stored, as their batch was not decided."""
         for channel, _ in opened.offers:
             self._channels.pop(channel, None)
+            self._keys.pop(channel, None)
 
     def _results(self, arriving: Arriving) -> list[OpenedReport | None]:
         """Return what workers opened, None for what they did not, and keep the channels they opened."""
@@ -246,6 +258,8 @@ class Ingest:
 
     def _keep(self, identifier: bytes, channel: Channel) -> Channel:
         if len(self._channels) >= KEPT_CHANNELS:
-            self._channels.pop(next(iter(self._channels)))
+            oldest = next(iter(self._channels))
+            del self._channels[oldest]
+            self._keys.pop(oldest, None)
         self._channels[identifier] = channel
         return channel

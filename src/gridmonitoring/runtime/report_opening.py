@@ -25,7 +25,7 @@ from gridmonitoring.blockchain.transactions import (
 from gridmonitoring.encoding.bounds import TransactionId
 from gridmonitoring.errors import BadSignature, CannotOpen, EncodingError, Malformed
 from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_sealed
-from gridmonitoring.keys.signatures import signature_digest, verify_signature
+from gridmonitoring.keys.signatures import verify_signature
 
 
 class Parcel(Struct, array_like=True, frozen=True, gc=False):
@@ -54,8 +54,8 @@ class OpenedReport(Struct, array_like=True, frozen=True, gc=False):
     """Its leaf hash in the log."""
     detail: bytes
     """The detail's ciphertext."""
-    verified: bytes
-    """What the verified signature is remembered by, or empty where it was not verified."""
+    verified: bool
+    """Whether its signature verifies under the key of its parcel."""
 
     def transaction(self) -> Transaction:
         """Return the claim's transaction, decoded."""
@@ -144,14 +144,14 @@ def open_report(
     if sha256(detail).digest() != payload.body.detail:
         raise Malformed("the detail is not the one that the claim names")
     # 5
-    verified = _verified(parcel.sign_key, transaction) if verify else b""
+    verified = verify and _verifies(parcel.sign_key, transaction)
     signed, identifier, leaf = transaction.signed, transaction.id, transaction.leaf
     return OpenedReport(raw, payload, signed, identifier, leaf, detail, verified)
 
 
-def _verified(key: bytes, transaction: Transaction) -> bytes:
+def _verifies(key: bytes, transaction: Transaction) -> bool:
     try:
         verify_signature(key, transaction.signed, transaction.signature)
     except BadSignature:
-        return b""
-    return signature_digest(key, transaction.signed, transaction.signature)
+        return False
+    return True

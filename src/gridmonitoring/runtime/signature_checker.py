@@ -1,18 +1,20 @@
 """Checking signatures once, in parallel, and remembering them (docs/adr: signature checking).
 
-A verified signature is remembered by sha256(key || signed bytes || signature) in one bounded cache
-per validator, never by transaction ID, which leaves the signature out. Unseen signatures of a
+A verified signature is remembered by key, signed bytes and signature, as they are, in one bounded
+cache per validator; never by transaction ID, which leaves the signature out. Unseen signatures of a
 batch are checked ahead by worker processes: libsodium releases the interpreter's lock, but the
 hand-over of that lock to a busy main thread costs more than the check itself.
 """
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TypeVar
 
 from gridmonitoring.blockchain.state import ReadRow
@@ -20,15 +22,20 @@ from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, PartyRow, 
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import BadSignature
-from gridmonitoring.keys.signatures import signature_digest, verify_signature
+from gridmonitoring.keys.signatures import verify_signature
+from gridmonitoring.runtime.memory import settle_memory
 
 T = TypeVar("T")
 
 Unchecked = tuple[bytes, bytes, bytes]
 """(public key, signed bytes, signature)."""
 
+REMEMBERED = 32_768
+"""Signatures that a validator remembers: more than the blocks that can be on their way hold."""
 CHUNK = 256
 """Signatures per task of a worker."""
+PIPE_BYTES = 1024 * 1024
+"""What a pipe to or from the workers should hold: the most that Linux gives by default."""
 WORTH_A_WORKER = 64
 """Smaller batches are checked where they are needed."""
 
@@ -48,6 +55,22 @@ def check_chunk(chunk: Sequence[Unchecked]) -> bytes:
 def _give_way() -> None:
     """Let the process that executes blocks go first: it is the one thing that cannot be spread out."""
     os.nice(10)
+    settle_memory()
+
+
+def _widen(executor: ProcessPoolExecutor) -> None:
+    """Make its pipes hold whole tasks and results.
+
+    A result that fills the pipe has its worker wait until the busy main thread gives the interpreter's lock
+    to the reader, once for every 64 KiB. Where a system has no such call, that is how it stays.
+    """
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        return
+    for queue in ("_call_queue", "_result_queue"):
+        writer = getattr(getattr(executor, queue, None), "_writer", None)
+        if writer is not None:
+            with suppress(OSError):  # more than this user may have in pipes
+                fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class VerifierPool:
@@ -74,7 +97,9 @@ class VerifierPool:
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["gridmonitoring.runtime.report_opening"])
-        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_give_way)
+        executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_give_way)
+        _widen(executor)
+        return executor
 
     def close(self) -> None:
         """Stop the workers."""
@@ -86,21 +111,20 @@ class VerifierPool:
 class SignatureChecker:
     """One validator's memory of the signatures it verified itself."""
 
-    def __init__(self, pool: VerifierPool | None = None, capacity: int = 100_000) -> None:
+    def __init__(self, pool: VerifierPool | None = None, capacity: int = REMEMBERED) -> None:
         self._pool = pool
         self._capacity = capacity
-        self._known: dict[bytes, None] = {}
+        self._known: dict[Unchecked, None] = {}
         self.checked = 0
         """Signatures verified so far, by this validator."""
 
     def check(self, key: bytes, message: bytes, signature: bytes) -> None:
         """Verify a signature, or remember having done so; raises `BadSignature`."""
-        digest = signature_digest(key, message, signature)
-        if digest in self._known:
+        checked = (key, message, signature)
+        if checked in self._known:
             return
         verify_signature(key, message, signature)
-        self.checked += 1
-        self._remember(digest)
+        self.remember(checked)
 
     def begin(self, batch: Sequence[Unchecked]) -> Ahead:
         """Start checking a batch ahead of its execution."""
@@ -108,19 +132,15 @@ class SignatureChecker:
 
     def remember_checked(self, batch: Sequence[Unchecked], verdicts: bytes) -> None:
         """Remember those of a batch that a worker found good."""
-        self.checked += len(batch)
-        for (key, message, signature), good in zip(batch, verdicts, strict=True):
+        for checked, good in zip(batch, verdicts, strict=True):
             if good:
-                self._remember(signature_digest(key, message, signature))
+                self.remember(checked)
 
-    def remember(self, digest: bytes) -> None:
-        """Remember, by its `signature_digest`, a signature that a worker verified for this validator."""
+    def remember(self, checked: Unchecked) -> None:
+        """Remember a signature that was verified for this validator."""
         self.checked += 1
-        self._remember(digest)
-
-    def _remember(self, digest: bytes) -> None:
         known = self._known
-        known[digest] = None
+        known[checked] = None
         if len(known) > self._capacity:
             for old in [key for key, _ in zip(known, range(self._capacity // 4), strict=False)]:
                 del known[old]

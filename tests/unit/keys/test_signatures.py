@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import cbor2
 import nacl.bindings
 import pytest
@@ -19,7 +17,6 @@ from gridmonitoring.keys.signatures import (
     sign,
     sign_document,
     sign_raw,
-    signature_digest,
     signing_context,
     split,
     to_be_signed,
@@ -158,11 +155,6 @@ def test_the_shortest_message() -> None:
     for size in range(73):
         with pytest.raises(Malformed, match="not a COSE_Sign1"):
             split(message[:size])
-
-
-def test_what_a_verified_signature_is_remembered_by() -> None:
-    digest = hashlib.sha256(KEY + MESSAGE + SIGNATURE).digest()
-    assert signature_digest(KEY, MESSAGE, SIGNATURE) == digest
 
 
 SEEDS = sorted((SecretSeed(bytes([number]) * 32) for number in range(3)), key=public_key_of)

@@ -30,7 +30,7 @@ from gridmonitoring.registration.installation_code import installation_document,
 from gridmonitoring.runtime import offices
 from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.entropy import new_keys, random_bytes, seal_aead, seal_box
-from gridmonitoring.runtime.founding import Plan
+from gridmonitoring.runtime.founding import Plan, bucket_bits_for
 from gridmonitoring.runtime.network import Network
 
 START_MS = 1_190_000_000_000
@@ -72,9 +72,10 @@ class ReportTask(Struct, array_like=True, frozen=True):
     """Reports per meter; every second one settles."""
 
 
-def bench_plan(validators: int) -> Plan:
-    """Return a network for measurements: as any other, with a target that takes no work."""
-    return Plan("bench", "BENCH", validators=validators, parameters=Parameters(target=target_of_bits(0)))
+def bench_plan(validators: int, meters: int) -> Plan:
+    """Return a network for measurements: as any other of its size, with a target that takes no work."""
+    parameters = Parameters(target=target_of_bits(0), bucket_bits=bucket_bits_for(meters))
+    return Plan("bench", "BENCH", validators=validators, parameters=parameters)
 
 
 def bench_tariff(utility: bytes) -> Tariff:

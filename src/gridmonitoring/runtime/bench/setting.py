@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
@@ -31,7 +32,7 @@ from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.consensus.embedded import Decision
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.founding import found
-from gridmonitoring.runtime.ingest import Arriving, Opened
+from gridmonitoring.runtime.ingest import Arriving
 from gridmonitoring.runtime.network import Network, outcomes
 from gridmonitoring.runtime.opening import DETAILS, TRUTH
 from gridmonitoring.runtime.signature_checker import VerifierPool
@@ -89,8 +90,6 @@ class Fed(Struct):
 
     accepted: int
     """Reports on every validator's disk."""
-    signed: int
-    """Their signed bytes."""
     latencies: list[float]
     """Time from arrival to durable commit of each, ms."""
     marks: list[tuple[int, float, float]]
@@ -118,7 +117,7 @@ def populate(root: Path, meters: int, validators: int) -> ReportTask:
     """Found a network and bring its meters in."""
     directory = Directory(root / "network")
     directory.acquire()
-    found(directory, bench_plan(validators), START_MS)
+    found(directory, bench_plan(validators, meters), START_MS)
     directory.release()
     pool, clock = VerifierPool(), SimulatedClock(START_MS)
     try:
@@ -138,14 +137,15 @@ def write_files(task: ReportTask, setting: Setting) -> None:
 
 def read_batches(stream: BinaryIO, size: int = BATCH) -> Iterator[list[bytes]]:
     """Yield the messages of a file in batches."""
-    batch: list[bytes] = []
-    while head := stream.read(4):
-        batch.append(stream.read(int.from_bytes(head, "big")))
-        if len(batch) == size:
+    with mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
+        at, end = 0, len(whole)
+        while at < end:
+            batch: list[bytes] = []
+            while at < end and len(batch) < size:
+                start = at + 4
+                at = start + int.from_bytes(whole[at:start], "big")
+                batch.append(whole[start:at])
             yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 class Feed:
@@ -156,7 +156,7 @@ class Feed:
         self._batches = batches
         self._opening: deque[tuple[float, dict[str, Arriving]]] = deque()
         self._flight: deque[tuple[Decision, float, int]] = deque()
-        self.fed = Fed(0, 0, [], [(0, time.perf_counter(), time.process_time())])
+        self.fed = Fed(0, [], [(0, time.perf_counter(), time.process_time())])
 
     def run(self) -> Fed:
         """Take everything in; raises where a report is refused."""
@@ -167,7 +167,8 @@ class Feed:
             opened = self._network.finish_opening(arriving)
             self._begin()
             decision = self._network.decide_opened(opened)
-            self._flight.append((decision, arrived, self._count(next(iter(opened.values())), decision)))
+            count = accepted(outcomes(next(iter(opened.values())), decision))
+            self._flight.append((decision, arrived, count))
             while len(self._flight) >= IN_FLIGHT:
                 self._land()
         while self._flight:
@@ -179,15 +180,6 @@ class Feed:
         if wires is not None:
             self._opening.append((time.perf_counter(), self._network.begin_opening(wires)))
         return wires is not None
-
-    def _count(self, opened: Opened, decision: Decision) -> int:
-        count = accepted(outcomes(opened, decision))
-        self.fed.signed += sum(
-            len(transaction.raw)
-            for transaction in opened.transactions
-            if not isinstance(transaction, GridMonitoringError)
-        )
-        return count
 
     def _land(self) -> None:
         decision, arrived, count = self._flight.popleft()

@@ -7,7 +7,7 @@ the state tree; one that differs raises `Tampered`, which names it, and the vali
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from threading import Lock
 from typing import Any
@@ -151,9 +151,10 @@ class Application:
             if self.tree.value_hash(row_key_hash(table, key)) == sha256_of(stored):  # else `read` names it
                 self._cache[table, key] = _committed_row(table, stored)
 
-    def _prefetch_meters(self, mids: Sequence[bytes]) -> None:
+    def prefetch_meters(self, mids: Iterable[bytes]) -> None:
         """Read what reports of these meters will need."""
-        cold = [mid for mid in dict.fromkeys(mids) if (Table.METER, mid) not in self._cache]
+        table, cache = Table.METER, self._cache
+        cold = list(dict.fromkeys([mid for mid in mids if (table, mid) not in cache]))
         if not cold:
             return
         for table in (Table.METER, Table.ACCOUNT, Table.AGREEMENT):
@@ -181,9 +182,8 @@ class Application:
         except EncodingError as error:
             return error
 
-    def meter_keys(self, mids: Sequence[bytes]) -> list[bytes]:
-        """Return the key now in force of each meter, empty for none; what their reports need is read too."""
-        self._prefetch_meters(mids)
+    def meter_keys(self, mids: Iterable[bytes]) -> list[bytes]:
+        """Return the key now in force of each meter, empty for none."""
         return [meter_key(self.read, mid) for mid in mids]
 
     # consensus

@@ -12,6 +12,9 @@ import apsw
 
 from gridmonitoring.errors import StorageError
 
+CHECKPOINT_PAGES = 32_000
+"""Pages in the write-ahead log (128 MB) before they go to the database, once each."""
+
 
 def open_database(path: Path, schema: str, *, read_only: bool = False) -> apsw.Connection:
     """Open or create a database with a schema; raises `StorageError`."""
@@ -22,7 +25,7 @@ def open_database(path: Path, schema: str, *, read_only: bool = False) -> apsw.C
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA wal_autocheckpoint=8000")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute(schema)
         connection.execute("PRAGMA cache_size=-65536")
     except apsw.Error as error:

@@ -125,11 +125,14 @@ def _alike(rows: Iterable[tuple[int, bytes, bytes | None]]) -> dict[tuple[int, i
     """Return key || value of the rows to write, by table and length of key.
 
     Rows alike are written by one statement each: one by one, every row would wait for the interpreter's lock.
+    They are in order of key, so that a page of the table is visited once.
     """
     alike: dict[tuple[int, int], list[bytes]] = {}
     for table, key, value in rows:
         if value is not None:
             alike.setdefault((table, len(key)), []).append(key + value)
+    for rows_alike in alike.values():
+        rows_alike.sort()
     return alike
 
 

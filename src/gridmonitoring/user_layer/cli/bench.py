@@ -18,13 +18,13 @@ app = typer.Typer(help="Measure, beside the machine's own ceiling.", rich_markup
 @app.command()
 def ingest(
     meters: Annotated[int, typer.Option(min=1, max=1_000_000, help="Meters that report.")] = 10_000,
-    reports: Annotated[int, typer.Option(min=1, max=100_000, help="Reports of each meter.")] = 12,
+    reports: Annotated[int, typer.Option(min=1, max=100_000, help="Reports of each meter; a day has 96.")] = 96,
     validators: Annotated[int, typer.Option(min=1, max=64, help="Validators in this process.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Measure signed and sealed reports accepted per second, from wire bytes to disk.
 
-    Example: gridmon bench ingest --meters 10000 --reports 12 --validators 1
+    Example: gridmon bench ingest --meters 10000 --reports 96 --validators 1
     """
     result = bench_ingest(meters, reports, validators, note)
     data = msgspec.to_builtins(result)

@@ -13,7 +13,7 @@ from gridmonitoring.energy_center.calendar import DAY_MS
 from gridmonitoring.runtime.clock import SystemClock
 from gridmonitoring.runtime.counter import grid_office
 from gridmonitoring.runtime.directory import Directory
-from gridmonitoring.runtime.founding import Plan, found
+from gridmonitoring.runtime.founding import Plan, bucket_bits_for, found
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.offices import offer_capacity, publish
 from gridmonitoring.user_layer.cli.money import parse_decimal, parse_price
@@ -42,9 +42,9 @@ def init(
     capacity: Annotated[
         str, typer.Option(metavar="MWH", help="Energy to dispatch in the first year.")
     ] = "10000",
-    bucket_bits: Annotated[
-        int, typer.Option(min=4, max=24, help="State buckets, log2; 20 for a million meters. Never changes.")
-    ] = 16,
+    meters: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Meters that the state tree is sized for. Never changes.")
+    ] = 50_000,
     start: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +62,7 @@ def init(
     energy = parse_decimal(capacity, 6, "--capacity")
     calendar = fixed_offset(utc_offset(offset))
     now = SystemClock().now_ms() if start is None else parse_time(start, "--start")
-    parameters = Parameters(bucket_bits=bucket_bits)
+    parameters = Parameters(bucket_bits=bucket_bits_for(meters))
     place = Directory(directory)
     place.acquire()
     try:

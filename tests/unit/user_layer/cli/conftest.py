@@ -15,7 +15,7 @@ START = "2026-01-01"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network in simulated time with a consumer and a meter without credit; tests only add to it."""
     path = tmp_path_factory.mktemp("cli") / "grid"
-    done("init", path, "--validators", "1", "--bucket-bits", "6", "--start", START)
+    done("init", path, "--validators", "1", "--meters", "80", "--start", START)
     done("register", path, "--name", "alice")
     install(path, "14")
     return path

@@ -75,7 +75,7 @@ def test_a_whole_directory_verifies(home: Path) -> None:
 
 def four_nodes_one_changed(path: Path) -> None:
     """A network of four whose second node's file has another capacity than was decided."""
-    done("init", path, "--validators", "4", "--bucket-bits", "6")
+    done("init", path, "--validators", "4", "--meters", "80")
     change(path)
 
 

@@ -43,7 +43,7 @@ def test_keys_that_were_made_but_never_registered_are_registered_the_next_time(
     home: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    done("init", other, "--validators", "1", "--bucket-bits", "6")
+    done("init", other, "--validators", "1", "--meters", "80")
     first = done("register", other, "--name", "carol", "--keys-dir", tmp_path / "mine")
     data = done("register", home, "--name", "carol", "--keys-dir", tmp_path / "mine")
     assert data["consumer"] == first["consumer"]

@@ -181,7 +181,7 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_a_node_that_stops_in_the_middle_of_a_request_is_named(tmp_path: Path) -> None:
-    done("init", tmp_path / "g", "--validators", "1", "--bucket-bits", "6")
+    done("init", tmp_path / "g", "--validators", "1", "--meters", "80")
     listener = listening_socket(Directory(tmp_path / "g").socket)
     listener.setblocking(True)
 
