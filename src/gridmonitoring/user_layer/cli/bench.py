@@ -18,7 +18,7 @@ app = typer.Typer(help="Measure, beside the machine's own ceiling.", rich_markup
 @app.command()
 def ingest(
     meters: Annotated[int, typer.Option(min=1, max=1_000_000, help="Meters that report.")] = 10_000,
-    reports: Annotated[int, typer.Option(min=1, max=100_000, help="Reports of each meter; a day has 96.")] = 96,
+    reports: Annotated[int, typer.Option(min=1, max=100_000, help="Reports of each, 96 a day.")] = 96,
     validators: Annotated[int, typer.Option(min=1, max=64, help="Validators in this process.")] = 1,
     as_json: Json = False,
 ) -> None:
