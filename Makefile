@@ -13,16 +13,19 @@ BIN := .venv/bin
 CODE := src tests tools
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh
 
-.PHONY: help setup setup-runtime demo test check lint format types imports pytest bench soak lock clean
+.PHONY: help setup setup-runtime setup-data demo test check lint format types imports pytest bench soak lock clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with everything that testing needs
 	@$(SETUP) dev
 
 setup-runtime:
 	@$(SETUP) runtime
+
+setup-data: ## make .venv for using the package with the data center's columnar store
+	@$(SETUP) data
 
 demo: setup-runtime ## run the demonstration (ARGS="--houses 20 --days 30")
 	@$(BIN)/gridmon demo $(ARGS)

@@ -25,6 +25,7 @@
     ├── MeterError               a command or input that the meter does not accept
     │   ├── CommandIgnored       a command of another device, or one that came before (carries the number)
     │   └── StatementDiffers     a statement that is not the meter's own (carries field, ours, theirs)
+    ├── Withheld                 an aggregate that must not leave the data center (carries why)
     ├── Refused                  a transaction that breaks a rule of the state (carries the rule)
     ├── StorageError             what is on disk is not what was committed
     │   ├── Tampered             names the table and row
@@ -185,6 +186,20 @@ class StatementDiffers(MeterError):
         self.overcharge = overcharge
         """Money charged too much, millionths of the minor unit; negative for too little."""
         super().__init__(f"the statement has {field} {theirs}, the meter's own has {ours}")
+
+
+class Withheld(GridMonitoringError):
+    """An aggregate that must not leave the data center; nothing was given and nothing recorded.
+
+    Its text says neither which floor was missed nor by whom: that would be told to whoever asks.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        """`small` by itself, or `differencing` beside what left before; never shown."""
+        super().__init__(
+            "withheld: alone or beside what was given before, it would tell of too few households"
+        )
 
 
 class Refused(GridMonitoringError):

@@ -116,4 +116,4 @@ def test_pages_that_the_code_names_exist() -> None:
 
 def test_the_index_has_every_page() -> None:
     index = page("README.md")
-    assert {path.name for path in PAGES} - {"README.md"} == set(re.findall(r"\]\(([a-z]+\.md)\)", index))
+    assert {path.name for path in PAGES} - {"README.md"} == set(re.findall(r"\]\(([a-z_]+\.md)\)", index))

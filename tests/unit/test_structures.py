@@ -14,6 +14,7 @@ import gridmonitoring
 PURE = (
     "blockchain",
     "contracts",
+    "data_center",
     "encoding",
     "energy_center",
     "keys",

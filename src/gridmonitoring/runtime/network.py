@@ -17,9 +17,12 @@ from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction
+from gridmonitoring.data_center.copying import copies_of
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import ConsensusError, GridMonitoringError, StorageError, UserError
 from gridmonitoring.runtime.clock import Clock, SystemClock
+from gridmonitoring.runtime.columns.copier import Copier
+from gridmonitoring.runtime.columns.paths import DataCenterPaths
 from gridmonitoring.runtime.consensus.application import Application, Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
@@ -56,6 +59,8 @@ class Network:
         self.details: dict[str, DetailStore] = {}
         self.ingests: dict[str, Ingest] = {}
         self.engine = EmbeddedEngine([])
+        self.copier: Copier | None = None
+        """Keeps the data center's copies; None where this network has no data center."""
         try:
             self._open()
         except BaseException:
@@ -72,6 +77,7 @@ class Network:
         for validator in self.engine.validators:
             self.bring_up(validator)
         level(self.engine.validators, self.details)
+        self._open_copier()
         if not self.engine.voting():
             reasons = "; ".join(f"{v.name}: {v.halted}" for v in self.engine.validators)
             raise StorageError(f"no validator's files can be used ({reasons})")
@@ -79,6 +85,16 @@ class Network:
         """Party ID -> signer of each node that this operator runs."""
         self.duties = Duties(self)
         settle_memory()
+
+    def _open_copier(self) -> None:
+        """Have copies go to the data center, where this network has one."""
+        paths = DataCenterPaths(self.directory)
+        if paths.enabled:
+            height = max(validator.height for validator in self.engine.validators)
+            self.copier = Copier(paths, self.chain_id, height)
+            self.engine.keep_copies = self.copier.keep
+            for validator in self.engine.voting():
+                validator.application.copying = copies_of
 
     def _validator(self, name: str, node: bytes) -> EmbeddedValidator:
         _, _, votes = read_keys(self.directory.key_file(f"{name}.validator"))
@@ -101,6 +117,7 @@ class Network:
         self.ingests[validator.name] = Ingest(
             application, self.details[validator.name], self._contract_secret, self._pool
         )
+        application.copying = copies_of if self.copier else None
         validator.resume(application)
 
     def take_down(self, validator: EmbeddedValidator, reason: str) -> None:
@@ -121,6 +138,8 @@ class Network:
     def close(self) -> None:
         """Finish writes under way, close every file and give the directory up."""
         self.engine.close()
+        if self.copier is not None:
+            self.copier.close()
         for validator in self.engine.validators:
             validator.take_down("the network is closed")
         for details in self.details.values():

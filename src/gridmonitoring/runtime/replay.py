@@ -20,6 +20,8 @@ from gridmonitoring.blockchain.state import RowKey, View
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import StateTree, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
+from gridmonitoring.data_center.copies import AnyCopy
+from gridmonitoring.data_center.copying import Copying
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import EncodingError, Refused, Tampered
 from gridmonitoring.processing.rows import decode_row
@@ -80,6 +82,10 @@ class Replay(ChainHead):
     def __init__(self, document: bytes, checker: SignatureChecker) -> None:
         """Start from a genesis document; raises an `EncodingError` or `KeyMaterialError`."""
         super().__init__(document, checker)
+        self.copying: Copying | None = None
+        """Says what of each transaction goes to the data center; None where nobody asks."""
+        self.copies: list[AnyCopy] = []
+        """What of the last block goes there."""
         self.state = StateInMemory(self.genesis)
         self.tree = StateTree(
             self.genesis.parameters.bucket_bits,
@@ -147,12 +153,15 @@ class Replay(ChainHead):
     ) -> tuple[View, TransactionLog]:
         view, log = View(self.state.read), self.log.copy()
         ledger = Ledger(view, self.chain, self.checker.check, block.header.time, log.size, log.root)
+        self.copies = []
         for transaction in transactions:
             try:
                 apply_transaction(ledger, transaction)
             except Refused as error:
                 message = f"its log entry {log.size} breaks a rule: {error}"
                 raise Tampered("block", str(block.header.height), message) from error
+            if self.copying is not None:
+                self.copies += self.copying(view.get, log.size, transaction)
             log.append(transaction.leaf)
             ledger.log_size = log.size
         return view, log

@@ -27,6 +27,8 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.blockchain.state_tree import StateTree, UndoRecord, row_key_hash
 from gridmonitoring.blockchain.transactions import Transaction, decode_transaction
+from gridmonitoring.data_center.copies import AnyCopy
+from gridmonitoring.data_center.copying import Copying
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, convert, encode, loads
 from gridmonitoring.encoding.hashes import sha256 as sha256_of
 from gridmonitoring.encoding.hashes import sha256d
@@ -83,6 +85,8 @@ class Execution(Struct):
     """The log after it."""
     checkpoint: Checkpoint
     """The checkpoint that validators sign."""
+    copies: list[AnyCopy]
+    """What of it goes to the data center, if there is one."""
 
 
 class _Run(Struct):
@@ -92,6 +96,7 @@ class _Run(Struct):
     log: TransactionLog
     receipts: list[Receipt]
     accepted: list[Transaction]
+    copies: list[AnyCopy]
 
 
 class Application:
@@ -117,6 +122,8 @@ class Application:
         self._pending: Execution | None = None
         self.history = ValidatorHistory(genesis)
         self.history.follow(truth.handovers())
+        self.copying: Copying | None = None
+        """Says what of each accepted transaction goes to the data center; None where there is none."""
 
     # rows
 
@@ -235,6 +242,7 @@ class Application:
         ledger = Ledger(view, self.chain, self.checker.check, time, log.size, log.root)
         receipts: list[Receipt] = []
         accepted: list[Transaction] = []
+        copies: list[AnyCopy] = []
         for transaction in offered:
             if isinstance(transaction, EncodingError):
                 receipts.append(Receipt(b"", -1, transaction, ()))
@@ -246,9 +254,11 @@ class Application:
                 continue
             receipts.append(Receipt(transaction.id, log.size, None, tuple(effects)))
             accepted.append(transaction)
+            if self.copying is not None:
+                copies += self.copying(view.get, log.size, transaction)
             log.append(transaction.leaf)
             ledger.log_size = log.size
-        return _Run(view, log, receipts, accepted)
+        return _Run(view, log, receipts, accepted, copies)
 
     def _finish(self, header: BlockHeader, body: bytes, run: _Run) -> Execution:
         encoded: list[tuple[int, bytes, bytes | None]] = []
@@ -272,7 +282,7 @@ class Application:
         )
         ids: list[bytes] = [transaction.id for transaction in run.accepted]
         self._pending = Execution(
-            header, body, run.receipts, run.view.rows, encoded, undo, ids, run.log, checkpoint
+            header, body, run.receipts, run.view.rows, encoded, undo, ids, run.log, checkpoint, run.copies
         )
         return self._pending
 

@@ -27,7 +27,7 @@ from gridmonitoring.errors import (
 )
 from gridmonitoring.keys.signatures import verify_signature
 from gridmonitoring.runtime.consensus.application import Execution, Receipt
-from gridmonitoring.runtime.consensus.saving import Beside, Save, Saved, write_block
+from gridmonitoring.runtime.consensus.saving import Beside, KeepCopies, Save, Saved, block_copies, write_block
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.storage.truth import decode_body
 
@@ -71,6 +71,8 @@ class EmbeddedEngine:
 
     def __init__(self, validators: Sequence[EmbeddedValidator]) -> None:
         self.validators = list(validators)
+        self.keep_copies: KeepCopies | None = None
+        """Keeps the copies of each block before it is committed; None where there is no data center."""
         self._writers = {v.name: ThreadPoolExecutor(1, f"commit-{v.name}") for v in self.validators}
 
     def close(self) -> None:
@@ -211,7 +213,8 @@ class EmbeddedEngine:
                 validator.halt("was outvoted and must be healed")
                 continue
             commit = validator.application.finalize(note)
-            write = partial(write_block, validator, commit, proposal.receipts, beside)
+            copy = partial(self.keep_copies, block_copies(execution)) if self.keep_copies else None
+            write = partial(write_block, validator, commit, proposal.receipts, beside, copy)
             written = self._writers[validator.name].submit(write)
             saves.append(Save(validator, execution, commit, written))
         durable = Saved(saves, powers).future

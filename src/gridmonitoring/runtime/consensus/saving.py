@@ -12,6 +12,7 @@ from threading import Lock
 
 from msgspec import Struct
 
+from gridmonitoring.data_center.copies import BlockCopies
 from gridmonitoring.errors import StorageError
 from gridmonitoring.runtime.consensus.application import Execution, Receipt
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
@@ -19,6 +20,10 @@ from gridmonitoring.runtime.storage.truth import Commit
 
 Beside = Callable[[str, Sequence[Receipt]], None]
 """(validator's name, receipts of the block) -> writes the node's details durably."""
+
+
+KeepCopies = Callable[[BlockCopies], None]
+"""Keeps the copies of a block for the data center; does not raise, because no node stops voting for it."""
 
 
 class Save(Struct, frozen=True):
@@ -34,8 +39,18 @@ class Save(Struct, frozen=True):
     """Done when it is on disk."""
 
 
+def block_copies(execution: Execution) -> BlockCopies:
+    """Return the copies of a block that was executed."""
+    header = execution.header
+    return BlockCopies(header.height, header.time, execution.checkpoint.block_hash, tuple(execution.copies))
+
+
 def write_block(
-    validator: EmbeddedValidator, commit: Commit, receipts: Sequence[Receipt], beside: Beside | None
+    validator: EmbeddedValidator,
+    commit: Commit,
+    receipts: Sequence[Receipt],
+    beside: Beside | None,
+    copy: Callable[[], None] | None,
 ) -> None:
     """Write one validator's block; after a failure nothing of it is written until it is opened anew."""
     if validator.stuck:
@@ -43,6 +58,8 @@ def write_block(
     try:
         if beside is not None:
             beside(validator.name, receipts)
+        if copy is not None:
+            copy()
         validator.application.truth.commit(commit)
     except BaseException as error:
         validator.stuck = True

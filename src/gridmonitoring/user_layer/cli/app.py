@@ -13,6 +13,7 @@ import typer
 import gridmonitoring
 from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
+from gridmonitoring.user_layer.cli.data import app as data_app
 from gridmonitoring.user_layer.cli.demo import demo
 from gridmonitoring.user_layer.cli.evidence import evidence
 from gridmonitoring.user_layer.cli.init import init
@@ -38,6 +39,7 @@ for command in (demo, init, register, install, pay, tariff, capacity, node, evid
     app.command()(command)
 app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")
+app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 
 
