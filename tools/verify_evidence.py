@@ -46,7 +46,7 @@ VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
 TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
-LAST_TABLE = 21
+LAST_TABLE = 22
 COMMANDS = {
     1: "credit",
     2: "message",
@@ -188,7 +188,7 @@ SHAPES = {
     "parent": "['parent-block/1' b16 b4 b88 parent-body]",
     "message": "[u u1-2 short short u u short {b32} u short u]",
     "side": "['side-block/1' b16 b4 b88 [u b16 b32 {[u message]} b16 b64 u]]",
-    "party-row": "[key b32 u u u id null/[b32 b32 u] former]",
+    "party-row": "[key b32 u u u id null/[b32 b32 u u] former]",
     "device-row": "[key b32 u former]",
     "lot-row": "[b32 b16 u u time time time b16 b16 b0-16 u u b32 b32 u b32 u id u b u u short]",
     "block-row": "[b32 b16 u]",

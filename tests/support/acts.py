@@ -26,7 +26,7 @@ from gridmonitoring.blockchain.bodies import (
     SwapDevice,
 )
 from gridmonitoring.blockchain.genesis import FoundingParty, Proposal
-from gridmonitoring.blockchain.state_rows import GovernanceRow, MeterRow, Table
+from gridmonitoring.blockchain.state_rows import GovernanceRow, MeterRow, PartyRow, Table, party_key
 from gridmonitoring.contracts.meter_rule import Event, Relay, Status
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import encode
@@ -34,7 +34,13 @@ from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import SWAP_DOMAIN
 from gridmonitoring.registration.installation_code import code_key
-from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, new_key_document
+from gridmonitoring.registration.registrar import (
+    NEW_KEY_DOMAIN,
+    REPLACEMENT_DOMAIN,
+    key_standing,
+    new_key_document,
+    replacement_document,
+)
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.network import Network
 from gridmonitoring.runtime.offices import (
@@ -71,15 +77,18 @@ def revocation(revoker: Signer, role: Role, party: bytes, sign_key: bytes, time:
     return revoker.transaction(Kind.REVOKE_KEY, RevokeKey(int(role), party, sign_key), time)
 
 
-def replacement(network: Network, party: bytes, keys: KeyPair, time: int) -> bytes:
-    """Return the announcement of a key for a consumer who lost the last."""
-    document = new_key_document(Role.CONSUMER, party, keys.sign_key, keys.hpke_key)
+def replacement(network: Network, party: bytes, keys: KeyPair, time: int, after: int | None = None) -> bytes:
+    """Return the announcement of a key for a consumer who lost the last; `after` is when it was approved."""
+    row: PartyRow | None = network.row(Table.PARTY, party_key(Role.CONSUMER, party))
+    if after is None:
+        after = key_standing(row) if row else 0
+    document = replacement_document(party, keys.sign_key, keys.hpke_key, after)
     authenticator = network.signer("authenticator")
     body = ReplaceKey(
-        *(party, keys.sign_key, keys.hpke_key),
-        consumer_signer(network, "proof", keys).document(NEW_KEY_DOMAIN, document),
+        *(party, keys.sign_key, keys.hpke_key, after),
+        consumer_signer(network, "proof", keys).document(REPLACEMENT_DOMAIN, document),
         authenticator.id,
-        authenticator.document(NEW_KEY_DOMAIN, document),
+        authenticator.document(REPLACEMENT_DOMAIN, document),
     )
     return network.signer("registrar").transaction(Kind.REPLACE_KEY, body, time)
 

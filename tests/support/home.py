@@ -95,12 +95,13 @@ class Home:
             small.clock.now_ms(),
         )
         self.keys = new_keys()
-        device = Device(
+        self.device = Device(
             *(self.network.document, self.mid, 1, self.agreement, (tariff,)),
             self.consumer.keys.hpke_key,
         )
         self.line = Line(MeterGateway(self.network))
-        self.agent = MeterAgent(device, self.keys, self.line, Outbox())
+        self.outbox = Outbox()
+        self.agent = MeterAgent(self.device, self.keys, self.line, self.outbox)
 
     @property
     def now(self) -> int:

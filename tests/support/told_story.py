@@ -24,7 +24,7 @@ from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
 from gridmonitoring.registration.installation_code import CODE_DOMAIN
-from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, REGISTRATION_DOMAIN
+from gridmonitoring.registration.registrar import NEW_KEY_DOMAIN, REGISTRATION_DOMAIN, REPLACEMENT_DOMAIN
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.signature_checker import SignatureChecker
 from tests.support.acts import story
@@ -34,7 +34,7 @@ from tests.support.replica import Replica
 
 DOMAINS = (
     *(DOMAIN, REQUEST_DOMAIN, PAYMENT_DOMAIN, AGREEMENT_DOMAIN, REGISTRATION_DOMAIN, NEW_KEY_DOMAIN),
-    *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN, CODE_DOMAIN),
+    *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN, CODE_DOMAIN, REPLACEMENT_DOMAIN),
 )
 """Domain tags of whatever is signed in a transaction."""
 

@@ -140,8 +140,10 @@ class ReplaceKey(Body, frozen=True):
     """New Ed25519 public key."""
     hpke_key: Bytes32
     """New X25519 public key."""
+    after: Unsigned
+    """Log index of the last change or announcement of the consumer's keys; approved for that moment."""
     proof: SignedDocument
-    """COSE_Sign1 by the new key over [role, party, sign_key, hpke_key]."""
+    """COSE_Sign1 by the new key over [party, sign_key, hpke_key, after]."""
     authenticator: Bytes16
     """The authenticator who agrees."""
     approval: SignedDocument

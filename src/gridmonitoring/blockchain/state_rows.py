@@ -75,6 +75,8 @@ class Table(IntEnum):
     """Key sha256d of utility and name: `TariffSeriesRow`."""
     SUPPLY_WISH = 21
     """Key MID: `SupplyWishRow`."""
+    CONSUMER = 22
+    """Key consumer's party ID: `ConsumerRow`."""
 
 
 class Row(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -101,6 +103,8 @@ class PendingKey(Row, frozen=True):
     """New X25519 public key."""
     effective: Millis
     """Earliest signed time of the confirmation."""
+    announced: Unsigned
+    """Log index of the announcement."""
 
 
 class PartyRow(Row, frozen=True):
@@ -122,6 +126,17 @@ class PartyRow(Row, frozen=True):
     """Replacement under notice."""
     former: Annotated[tuple[FormerKey, ...], Meta(max_length=64)]
     """Earlier keys, oldest first."""
+
+
+MAX_METERS = 64
+"""Open supply points of one consumer: each is told when the consumer's key is to be replaced."""
+
+
+class ConsumerRow(Row, frozen=True):
+    """The supply points of a consumer."""
+
+    meters: Annotated[tuple[Bytes16, ...], Meta(max_length=MAX_METERS)]
+    """MIDs of those that are not closed, oldest first."""
 
 
 class Stage(IntEnum):
@@ -289,7 +304,7 @@ class CommandKind(IntEnum):
     CREDIT = 1
     """Add a lot; by a FORM, or a CLOSE_ACCOUNT that moves credit here."""
     MESSAGE = 2
-    """Show a message; by a REPORT on whose event the script alerts the consumer."""
+    """Show a message; by a REPORT on whose event the script alerts the consumer, and by REPLACE_KEY."""
     DISCONNECT = 3
     """Open the relay, as agreed for a violation."""
     RECONNECT = 4
@@ -326,7 +341,8 @@ class CommandRow(Row, frozen=True):
     height: Unsigned
     """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; else 0."""
     amount: Money
-    """CREDIT, REVERSAL: money of the lot; POWER_LIMIT: W; CLEAR_TAMPER: the sequence cleared; else 0."""
+    """CREDIT, REVERSAL: money of the lot; CLOSE: the refund; POWER_LIMIT: W; CLEAR_TAMPER: the sequence
+    cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
     document: Document
     """SCRIPT: encoded agreement; else empty."""
 

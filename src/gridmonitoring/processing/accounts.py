@@ -44,6 +44,7 @@ from gridmonitoring.processing.rows import (
     series_key,
 )
 from gridmonitoring.processing.threads import complete, live_on, meter_of, open_lot, order
+from gridmonitoring.registration.registrar import release_meter
 
 CLOSE_DOMAIN = "gridmon/close/1"
 """Domain tag of the consumer's signature on closing an account."""
@@ -152,6 +153,7 @@ def close(ledger: Ledger, transaction: Transaction) -> None:
     ledger.view.put(Table.METER, body.mid, meter)
     ledger.view.put(Table.ACCOUNT, body.mid, account)
     ledger.view.put(Table.SUPPLY_POINT, body.mid, replace(point, stage=Stage.CLOSED))
+    release_meter(ledger, point.consumer, body.mid)
 
 
 def _open_point(ledger: Ledger, mid: bytes) -> SupplyPointRow:

@@ -18,6 +18,7 @@ from gridmonitoring.blockchain.state_rows import (
     BlockRow,
     CommandKind,
     CommandRow,
+    ConsumerRow,
     DeviceRow,
     DueRow,
     GovernanceRow,
@@ -101,6 +102,7 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.GOVERNANCE: GovernanceRow,
     Table.TARIFF_SERIES: TariffSeriesRow,
     Table.SUPPLY_WISH: SupplyWishRow,
+    Table.CONSUMER: ConsumerRow,
 }
 """Table -> type of its values."""
 

@@ -39,8 +39,9 @@ from gridmonitoring.processing.installations import (
     link,
     swap,
 )
+from gridmonitoring.processing.key_replacement import announce_key
 from gridmonitoring.processing.reports import process_report
-from gridmonitoring.registration.registrar import confirm_key, register, replace_key, revoke_key, rotate_key
+from gridmonitoring.registration.registrar import confirm_key, register, revoke_key, rotate_key
 
 Rule = Callable[[Ledger, Transaction], None]
 """Changes the view or raises `Refused`."""
@@ -52,7 +53,7 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.REGISTRATION: (frozenset({Role.REGISTRAR}), register),
     Kind.ROTATE_KEY: (_ANYONE, rotate_key),
     Kind.REVOKE_KEY: (_ANYONE, revoke_key),
-    Kind.REPLACE_KEY: (frozenset({Role.REGISTRAR}), replace_key),
+    Kind.REPLACE_KEY: (frozenset({Role.REGISTRAR}), announce_key),
     Kind.CONFIRM_KEY: (frozenset({Role.REGISTRAR}), confirm_key),
     Kind.SUPPLY_POINT: (frozenset({Role.REGISTRAR}), begin_thread),
     Kind.AUTHENTICATE: (frozenset({Role.AUTHENTICATOR}), authenticate_supply_point),

@@ -22,6 +22,8 @@ from gridmonitoring.blockchain.bodies import (
 )
 from gridmonitoring.blockchain.ledger import Ledger, open_by, party_in_force, refuse, require_document
 from gridmonitoring.blockchain.state_rows import (
+    MAX_METERS,
+    ConsumerRow,
     DeviceRow,
     FormerKey,
     MeterRow,
@@ -43,7 +45,9 @@ from gridmonitoring.keys.signatures import check_public_key
 REGISTRATION_DOMAIN = "gridmon/registration/1"
 """Domain tag of the proof of possession in a registration."""
 NEW_KEY_DOMAIN = "gridmon/new-key/1"
-"""Domain tag of the documents that put a new key in the place of an old one."""
+"""Domain tag of a new key's proof of possession where a party changes its key."""
+REPLACEMENT_DOMAIN = "gridmon/replace-key/1"
+"""Domain tag of what a new key and the authenticator sign where a lost key is replaced."""
 MAX_FORMER_KEYS = 64
 """Former keys a party may have; past that it registers anew."""
 
@@ -54,8 +58,21 @@ def registration_document(body: Registration) -> bytes:
 
 
 def new_key_document(role: int, party: bytes, sign_key: bytes, hpke_key: bytes) -> bytes:
-    """Return what a new key, and the authenticator, sign when a key is changed."""
+    """Return what a new key signs when a party changes its key."""
     return encode([role, party, sign_key, hpke_key])
+
+
+def replacement_document(party: bytes, sign_key: bytes, hpke_key: bytes, after: int) -> bytes:
+    """Return what a new key, and the authenticator, sign when a lost key is replaced."""
+    return encode([party, sign_key, hpke_key, after])
+
+
+def key_standing(row: PartyRow) -> int:
+    """Return the log index of the last change or announcement of a party's keys.
+
+    It grows with each, so that an approval bound to it is used once and ends with whatever comes between.
+    """
+    return row.pending.announced if row.pending else row.since
 
 
 def register(ledger: Ledger, transaction: Transaction) -> None:
@@ -85,6 +102,7 @@ def rotate_key(ledger: Ledger, transaction: Transaction) -> None:
     require_document(document, open_by(ledger, body.sign_key, NEW_KEY_DOMAIN, body.proof), "new key")
     key = party_key(payload.role, payload.signer)
     row: PartyRow = ledger.view.get(Table.PARTY, key)
+    _require_fresh(row, body.sign_key)
     ledger.view.put(Table.PARTY, key, with_new_key(row, body.sign_key, body.hpke_key, ledger.log_size))
 
 
@@ -119,8 +137,12 @@ def _revoke_device(ledger: Ledger, body: RevokeKey) -> None:
     ledger.view.put(Table.DEVICE, key, replace(row, sign_key=b"", since=ledger.log_size, former=former))
 
 
-def replace_key(ledger: Ledger, transaction: Transaction) -> None:
-    """A consumer lost the key: registrar and authenticator announce a new one, under notice."""
+def replace_key(ledger: Ledger, transaction: Transaction, known: int) -> int:
+    """A consumer lost the key: registrar and authenticator announce a new one, under notice.
+
+    `known` is a time that the chain has reached for sure, from which the notice runs at the earliest: a
+    registrar who signed nothing for long could else date it back. Returns when the key can come in force, ms.
+    """
     payload = transaction.payload
     body: ReplaceKey = payload.body
     require_keys(body.sign_key, body.hpke_key)
@@ -128,15 +150,24 @@ def replace_key(ledger: Ledger, transaction: Transaction) -> None:
     row: PartyRow | None = ledger.view.get(Table.PARTY, key)
     if row is None:
         refuse("unknown_consumer", "no such consumer is registered")
-    document = new_key_document(Role.CONSUMER, body.party, body.sign_key, body.hpke_key)
-    require_document(document, open_by(ledger, body.sign_key, NEW_KEY_DOMAIN, body.proof), "new key")
+    _require_fresh(row, body.sign_key)
+    if body.after != key_standing(row):
+        refuse("stale_approval", "the consumer's keys changed, or were announced, since this was approved")
+    document = replacement_document(body.party, body.sign_key, body.hpke_key, body.after)
+    require_document(document, open_by(ledger, body.sign_key, REPLACEMENT_DOMAIN, body.proof), "new key")
     authenticator = party_in_force(ledger, Role.AUTHENTICATOR, body.authenticator)
-    approved = open_by(ledger, authenticator.sign_key, NEW_KEY_DOMAIN, body.approval)
+    approved = open_by(ledger, authenticator.sign_key, REPLACEMENT_DOMAIN, body.approval)
     require_document(document, approved, "approval")
-    effective = payload.time + ledger.parameters().key_notice
-    ledger.view.put(
-        Table.PARTY, key, replace(row, pending=PendingKey(body.sign_key, body.hpke_key, effective))
-    )
+    effective = max(payload.time, known) + ledger.parameters().key_notice
+    pending = PendingKey(body.sign_key, body.hpke_key, effective, ledger.log_size)
+    ledger.view.put(Table.PARTY, key, replace(row, pending=pending))
+    return effective
+
+
+def _require_fresh(row: PartyRow, sign_key: bytes) -> None:
+    """Require a key that a party neither has nor had; raises `Refused` (former_key)."""
+    if sign_key == row.sign_key or any(former.sign_key == sign_key for former in row.former):
+        refuse("former_key", "this party has, or had, this key; it must make a new one")
 
 
 def confirm_key(ledger: Ledger, transaction: Transaction) -> None:
@@ -164,7 +195,23 @@ def supply_point(ledger: Ledger, transaction: Transaction) -> SupplyPointRow:
     party_in_force(ledger, Role.UTILITY, body.utility)
     row = SupplyPointRow(body.consumer, body.utility, body.house, body.code_key, Stage.REGISTERED, "", b"")
     ledger.view.put(Table.SUPPLY_POINT, body.mid, row)
+    meters = meters_of(ledger, body.consumer)
+    if len(meters) >= MAX_METERS:
+        refuse("too_many_meters", f"a consumer has at most {MAX_METERS} meters, and more under another key")
+    ledger.view.put(Table.CONSUMER, body.consumer, ConsumerRow((*meters, body.mid)))
     return row
+
+
+def meters_of(ledger: Ledger, consumer: bytes) -> tuple[bytes, ...]:
+    """Return the meter IDs of a consumer's open supply points, oldest first."""
+    row: ConsumerRow | None = ledger.view.get(Table.CONSUMER, consumer)
+    return () if row is None else row.meters
+
+
+def release_meter(ledger: Ledger, consumer: bytes, mid: bytes) -> None:
+    """Take a closed supply point from its consumer."""
+    left = tuple(other for other in meters_of(ledger, consumer) if other != mid)
+    ledger.view.put(Table.CONSUMER, consumer, ConsumerRow(left))
 
 
 def require_keys(sign_key: bytes, hpke_key: bytes) -> None:

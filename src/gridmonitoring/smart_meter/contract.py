@@ -59,6 +59,7 @@ class MeterContract:
         self.lasting, self.passing = Status(standing.lasting), Status(standing.passing)
         self.passwords, self.power = standing.passwords, standing.power
         self.message, self.message_time = standing.message, standing.message_time
+        self.key_notice = standing.key_notice
         self.midnight_total = standing.midnight_total
         self.rate_until = 0
         """From this time on `count_at` has to be called before energy is counted, ms."""
@@ -266,5 +267,6 @@ class MeterContract:
             *(self.tampered, self.cut_off, self.own_limit, self.disputed, int(self.lasting)),
             *(int(self.passing), self.passwords, over_limit, self.power, self.midnight_total),
             *(self.message, self.message_time, self.registers.state(), self.channels.state()),
+            *(self.key_notice,),
         )
         return Memory(standing, self.terms.state(), None if self._books is None else self._books.state())

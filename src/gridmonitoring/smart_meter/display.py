@@ -35,3 +35,6 @@ class DisplayState(Struct, frozen=True):
     """Where the relay is."""
     state: MeterState
     """What the contract holds the meter to be."""
+    key_notice: Millis
+    """When another key of the consumer comes in force, ms; shown until then beside the last message, so that
+    no other message hides it. 0 where none is announced."""

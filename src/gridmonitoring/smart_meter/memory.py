@@ -92,6 +92,8 @@ class Standing(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     """Registers."""
     channels: ChannelState = ChannelState()
     """Channels and profile since the last report."""
+    key_notice: Millis = 0
+    """When another key of the consumer comes in force, ms; 0 where none was announced."""
 
 
 class Memory(Struct, frozen=True):

@@ -98,7 +98,8 @@ class Meter:
     def display(self) -> DisplayState:
         """Return what the in-home display shows."""
         contract = self.contract
-        money = contract.projected(max(self.time, contract.signed)) if contract.installed else None
+        now = max(self.time, contract.signed)
+        money = contract.projected(now) if contract.installed else None
         return DisplayState(
             self.time,
             Message(contract.message) if contract.message else None,
@@ -109,6 +110,7 @@ class Meter:
             contract.power,
             contract.relay,
             contract.state,
+            contract.key_notice if contract.key_notice > now else 0,
         )
 
     # installation

@@ -192,6 +192,8 @@ def _show(contract: MeterContract, command: CommandRow, time: int) -> list[Draft
     if not known:
         return ignore(contract, time)
     contract.show(known[0], time)
+    if known[0] is Message.KEY_REPLACEMENT:
+        contract.key_notice = command.amount
     return []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Governance, Kind, Registration
+from gridmonitoring.blockchain.bodies import Governance, Kind, Registration, ReplaceKey
 from gridmonitoring.blockchain.genesis import FoundingParty, Parameters, Validator
 from gridmonitoring.blockchain.transactions import party_id
 from gridmonitoring.encoding.bounds import Role
@@ -54,6 +54,12 @@ def registered_again(scene: Scene) -> bytes:
 def to_the_neutral_point(scene: Scene) -> bytes:
     weak = Registration(10, bytes(16), SMALL_ORDER, new_keys().hpke_key, bytes(32), bytes(72))
     return scene.signer("registrar").transaction(Kind.REGISTRATION, weak, scene.now)
+
+
+def self_approved(scene: Scene) -> bytes:
+    raw = replacement(scene.network, scene.guest.id, new_keys(), scene.now)
+    body: ReplaceKey = scene.decoded(raw).payload.body
+    return scene.altered(raw, "registrar", approval=body.proof)
 
 
 def proposed(scene: Scene, nodes: int = 4, **changes: Any) -> bytes:
@@ -141,6 +147,37 @@ LIES: Lies = {
         "unknown_consumer",
         lambda scene: replacement(scene.network, bytes(16), new_keys(), scene.now),
     ),
+    "a key replaced by the approval of before the last announcement": (
+        "stale_approval",
+        lambda scene: replacement(scene.network, scene.guest.id, new_keys(), scene.now, after=scene.approved),
+    ),
+    "a key replaced by the approval of another consumer's": (
+        "document_mismatch",
+        lambda scene: scene.altered(
+            replacement(scene.network, scene.gone.id, new_keys(), scene.now),
+            "registrar",
+            party=scene.meter.consumer.id,
+            after=scene.standing(scene.meter.consumer),
+        ),
+    ),
+    "a key replaced by the approval of a new key's own proof": (
+        "bad_signature",
+        self_approved,
+    ),
+    "a key replaced by the one that was revoked": (
+        "former_key",
+        lambda scene: replacement(scene.network, scene.gone.id, scene.gone.keys, scene.now),
+    ),
+    "a key replaced by the one in force": (
+        "former_key",
+        lambda scene: replacement(scene.network, scene.guest.id, scene.guest.keys, scene.now),
+    ),
+    "a rotation to the key in force": (
+        "former_key",
+        lambda scene: rotation(scene.network, scene.guest, scene.guest.keys, scene.now, scene.guest.keys),
+    ),
+    "a rotation back to a former key": ("former_key", lambda scene: scene.back_to_an_old_key()),
+    "a meter more than a consumer can have": ("too_many_meters", lambda scene: scene.one_meter_more()),
     "a key confirmed that was not announced": (
         "no_pending_key",
         lambda scene: confirmation(scene.network, scene.meter.consumer.id, new_keys(), scene.now),

@@ -16,9 +16,10 @@ from gridmonitoring.blockchain.bodies import (
     Kind,
     PaymentConfirmation,
     PurchaseRequest,
+    SupplyPoint,
 )
 from gridmonitoring.blockchain.genesis import FoundingParty
-from gridmonitoring.blockchain.state_rows import PartyRow, SupplyPointRow, Table, party_key
+from gridmonitoring.blockchain.state_rows import MAX_METERS, PartyRow, SupplyPointRow, Table, party_key
 from gridmonitoring.blockchain.transactions import (
     Transaction,
     decode_payload,
@@ -34,7 +35,7 @@ from gridmonitoring.energy_center.lots import MAX_LOTS
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
 from gridmonitoring.registration.installation_code import installation_document, prove_code
-from gridmonitoring.registration.registrar import MAX_FORMER_KEYS
+from gridmonitoring.registration.registrar import MAX_FORMER_KEYS, key_standing
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.key_files import write_keys
 from gridmonitoring.runtime.offices import (
@@ -89,8 +90,10 @@ class Scene:
         vendor = self.signer("vendor")
         self.small.submit([closing(self.network, self.closed, self.now, vendor=vendor.id)])
         self.announced = new_keys()
+        self.approved = self.standing(self.guest)
         self.small.submit([replacement(self.network, self.guest.id, self.announced, self.now)])
         self._many_keys()
+        self._many_meters()
         self._unlocked()
 
     def _end_of(self, role: Role, party: bytes, keys: KeyPair) -> None:
@@ -166,6 +169,30 @@ class Scene:
         """A consumer changes its key as often as it may."""
         self._restless, joins = new_consumer(self.network, "restless", self.now)
         self.small.submit([joins, *(self.one_key_more() for _ in range(MAX_FORMER_KEYS))])
+
+    def _many_meters(self) -> None:
+        """A consumer has as many meters as it may."""
+        self._landlord, joins = new_consumer(self.network, "landlord", self.now)
+        self.small.submit([joins])
+        self.small.submit([self.one_meter_more() for _ in range(MAX_METERS)])
+
+    def one_meter_more(self) -> bytes:
+        """Return another supply point of a consumer who has as many as it may."""
+        body = SupplyPoint(
+            *(new_keys().sign_key[:16], self._landlord.id, self.signer("utility").id, bytes(32)),
+            new_keys().sign_key,
+        )
+        return self.signer("registrar").transaction(Kind.SUPPLY_POINT, body, self.now)
+
+    def standing(self, consumer: Signer) -> int:
+        """Return what an approval of another key for a consumer has to be bound to now."""
+        row: PartyRow = self.network.row(Table.PARTY, party_key(consumer.role, consumer.id))
+        return key_standing(row)
+
+    def back_to_an_old_key(self) -> bytes:
+        """Return a change of key to the first that a consumer had."""
+        first = self._keys[0]
+        return rotation(self.network, self._restless, first, self.now, first)
 
     def one_key_more(self) -> bytes:
         """Return another change of the key of a consumer who changed it as often as it may."""

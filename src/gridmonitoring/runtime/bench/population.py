@@ -14,6 +14,7 @@ from msgspec import Struct
 from gridmonitoring.blockchain.bodies import Installation, Kind, Report, Settlement
 from gridmonitoring.blockchain.genesis import Parameters
 from gridmonitoring.blockchain.header import target_of_bits
+from gridmonitoring.blockchain.state_rows import MAX_METERS
 from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.contracts.agreement import Agreement, CustomerClass
 from gridmonitoring.contracts.meter_rule import Event, Relay
@@ -32,6 +33,7 @@ from gridmonitoring.runtime.clock import SimulatedClock
 from gridmonitoring.runtime.entropy import new_keys, random_bytes, seal_aead, seal_box
 from gridmonitoring.runtime.founding import Plan, bucket_bits_for
 from gridmonitoring.runtime.network import Network
+from gridmonitoring.runtime.parties import Signer
 
 START_MS = 1_190_000_000_000
 """Simulated time at which the population is installed, ms."""
@@ -96,14 +98,11 @@ def bring_in(network: Network, clock: SimulatedClock, count: int) -> ReportTask:
     node = next(iter(network.nodes.values()))
     tariff = bench_tariff(utility.id)
     terms = BillingTerms(500_000_000, 1_000_000)
-    consumer = offices.consumer_signer(network, "population", new_keys())
-    personal = offices.commitment("population", random_bytes(32))
     _all(
         network,
         [
             offices.publish(utility, tariff, START_MS),
             offices.offer_capacity(center, START_MS, START_MS + 30 * DAY_MS, 2**60, START_MS),
-            offices.register(registrar, consumer, personal, START_MS),
         ],
     )
     mids: list[bytes] = []
@@ -111,10 +110,12 @@ def bring_in(network: Network, clock: SimulatedClock, count: int) -> ReportTask:
     for first in range(0, count, ONBOARDING_STEP):
         now = START_MS + 10 * (first // ONBOARDING_STEP)
         step = [offices.new_meter(str(n)) for n in range(first, min(first + ONBOARDING_STEP, count))]
-        points: list[bytes] = []
+        consumers = [_consumer(network) for _ in range(0, len(step), MAX_METERS)]
+        points = [offices.register(registrar, consumer, bytes(32), now) for consumer in consumers]
         installs: list[bytes] = []
         reports: list[bytes] = []
-        for meter in step:
+        for number, meter in enumerate(step):
+            consumer = consumers[number // MAX_METERS]
             agreement = _agreement(utility.id, consumer.id, meter.mid, tariff, terms)
             points += offices.begin_supply(
                 registrar,
@@ -139,11 +140,17 @@ def bring_in(network: Network, clock: SimulatedClock, count: int) -> ReportTask:
         _all(network, [*points, *installs, *access, *reports])
         clock.move_to(now + 4)
         forms = [
-            offices.purchase(network, node, consumer, vendor, meter.mid, PAID, meter.mid, now + 4)
-            for meter in step
+            offices.purchase(
+                *(network, node, consumers[number // MAX_METERS], vendor, meter.mid, PAID, meter.mid, now + 4)
+            )
+            for number, meter in enumerate(step)
         ]
         _all(network, forms)
     return ReportTask(network.chain_id, network.genesis.contract_key, mids, seeds, tariff, terms, 0)
+
+
+def _consumer(network: Network) -> Signer:
+    return offices.consumer_signer(network, "population", new_keys())
 
 
 def _all(network: Network, raws: Sequence[bytes]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gridmonitoring.contracts.messages import FIELDS, render
+from gridmonitoring.contracts.messages import FIELDS, Message, render
 from gridmonitoring.encoding.bounds import obis_text
 from gridmonitoring.errors import UserError
 from gridmonitoring.runtime.client import open_grid
@@ -130,6 +130,9 @@ def _tell(agent: MeterAgent, end: Progress, begin: int, grid: Grid, output: Outp
     texts = load_texts(agent.meter.contract.terms.agreement.language)
     mid = agent.meter.contract.identity.mid
     unknown = dict.fromkeys(FIELDS[shown.message] if shown.message else (), "-")
+    date = time_text(shown.key_notice)
+    notice = render(Message.KEY_REPLACEMENT, {"date": date}, texts) if shown.key_notice else None
+    unknown["date"] = date if notice else "-"
     message = render(shown.message, {**unknown, "mid": mid.hex()}, texts) if shown.message else None
     data = {
         "meter": mid,
@@ -145,6 +148,7 @@ def _tell(agent: MeterAgent, end: Progress, begin: int, grid: Grid, output: Outp
         "debt": money_text(shown.debt, digits),
         "registers_wh": {obis_text(code): energy for code, energy in agent.meter.registers()},
         "display": message,
+        "notice": notice,
     }
     rows = [
         ("measured", f"{time_text(begin)} to {time_text(max(end.time, begin))}"),
@@ -154,5 +158,6 @@ def _tell(agent: MeterAgent, end: Progress, begin: int, grid: Grid, output: Outp
         ("debt", f"{money_text(shown.debt, digits)} {currency}"),
         *((f"register {obis_text(code)}", energy_text(energy)) for code, energy in agent.meter.registers()),
         ("display", message or "-"),
+        *([("notice", notice)] if notice else []),
     ]
     output.result(data, lambda out: out.print(facts(f"Meter {mid.hex()}", rows)))
