@@ -214,4 +214,5 @@ def rss_mb() -> float:
 
 def peak_rss_mb() -> float:
     """Return the most resident memory that this process had, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    noted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return max(noted, rss_mb())  # the kernel notes its maximum now and then
