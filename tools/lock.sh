@@ -23,7 +23,8 @@ compile() { # output, inputs...
 
 # The order matters: each later lock is constrained by the earlier ones, so a package has one version everywhere.
 compile runtime.txt pyproject.toml
+compile display.txt pyproject.toml --extra display -c requirements/runtime.txt
 compile data.txt pyproject.toml --extra data -c requirements/runtime.txt
-compile dev.txt pyproject.toml --extra data requirements/dev.in
+compile dev.txt pyproject.toml --extra data --extra display requirements/dev.in
 compile build.txt requirements/build.in
 compile lock.txt requirements/lock.in

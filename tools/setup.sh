@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv in the checkout: `tools/setup.sh runtime` for using the package, `tools/setup.sh data` for using it with
-# the data center's columnar store, `tools/setup.sh dev` for testing it.
+# Makes .venv in the checkout: `tools/setup.sh runtime` for using the package with its in-home display,
+# `tools/setup.sh data` with the data center's columnar store too, `tools/setup.sh dev` for testing it.
 # A second run with unchanged locks returns at once. PYTHON=... chooses the interpreter (default: python3.11,
 # then python3, whichever is 3.11 or newer); an existing .venv of another interpreter is made anew then.
 set -euo pipefail
@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 profile="${1:-runtime}"
 case "$profile" in
-  runtime) locks=(requirements/build.txt requirements/runtime.txt) ;;
-  data) locks=(requirements/build.txt requirements/data.txt) ;;
+  runtime) locks=(requirements/build.txt requirements/display.txt) ;;
+  data) locks=(requirements/build.txt requirements/display.txt requirements/data.txt) ;;
   dev) locks=(requirements/build.txt requirements/dev.txt) ;;
   *) echo "usage: tools/setup.sh runtime|data|dev" >&2; exit 2 ;;
 esac
@@ -95,11 +95,11 @@ pip_install --no-deps --no-build-isolation --editable .
 wanted > "$stamp"
 # The locks of dev hold everything of data, and those of data everything of runtime, in the same versions.
 if [ "$profile" = dev ]; then
-  locks=(requirements/build.txt requirements/data.txt)
+  locks=(requirements/build.txt requirements/display.txt requirements/data.txt)
   wanted > .venv/.setup-data
 fi
 if [ "$profile" != runtime ]; then
-  locks=(requirements/build.txt requirements/runtime.txt)
+  locks=(requirements/build.txt requirements/display.txt)
   wanted > .venv/.setup-runtime
 fi
 say "done"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -17,7 +16,7 @@ from gridmonitoring.runtime.grid_port import Grid
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.meter_agent import MeterAgent
 from gridmonitoring.runtime.meter_home import meter_at_home
-from gridmonitoring.runtime.meter_run import MINUTE_MS, Line, MeterRun, Pace, Progress
+from gridmonitoring.runtime.meter_run import MINUTE_MS, Bell, Line, MeterRun, Pace, Progress
 from gridmonitoring.user_layer.demo.household import MinuteSeries, open_household
 from tests.support.serving import serving
 from tests.support.shell import done, install
@@ -69,7 +68,7 @@ def test_a_meter_in_its_own_time_outlives_its_node(home: Path, mid: bytes) -> No
 
         with meter_at_home(line.grid, line, mid) as agent:
             run = MeterRun(agent, line, readings(agent, 120), PACED)
-            end = run.run(Event(), tell)
+            end = run.run(Bell(), tell)
             assert (end.waiting, end.refused, run.cut_off_from_grid) == (0, 0, False)
             assert len(steps) >= 120
             assert max(step.waiting for step in steps[20:60]) > 0, "what could not be sent waited"
@@ -90,25 +89,25 @@ def test_at_full_speed_a_broken_line_ends_the_run_and_the_next_goes_on(home: Pat
         with meter_at_home(line.grid, line, mid) as agent:
             minutes = readings(agent, 120)
             with pytest.raises(NodeUnavailable):
-                MeterRun(agent, line, minutes, AT_ONCE).run(Event(), tell)
+                MeterRun(agent, line, minutes, AT_ONCE).run(Bell(), tell)
             assert agent.waiting > 0
         line.grid.close()
     with LocalGrid(Directory(home)) as grid, meter_at_home(grid, grid, mid) as agent:
-        end = MeterRun(agent, Line(grid), minutes, AT_ONCE).run(Event(), lambda _: None)
+        end = MeterRun(agent, Line(grid), minutes, AT_ONCE).run(Bell(), lambda _: None)
         assert (end.waiting, end.refused, end.time) == (0, 0, minutes.start_ms + 120 * MINUTE_MS)
         assert sequence(grid, mid) == (agent.meter.contract.sequence, ())
 
 
 def test_a_run_ends_when_it_is_told_to(home: Path, mid: bytes) -> None:
-    stop = Event()
+    bell = Bell()
     with LocalGrid(Directory(home)) as grid, meter_at_home(grid, grid, mid) as agent:
         minutes = readings(agent, 1440)
 
         def tell(progress: Progress) -> None:
             if progress.reports >= 2:
-                stop.set()
+                bell.stop()
 
-        end = MeterRun(agent, Line(grid), minutes, AT_ONCE).run(stop, tell)
+        end = MeterRun(agent, Line(grid), minutes, AT_ONCE).run(bell, tell)
         assert end.time < minutes.start_ms + 60 * MINUTE_MS
         assert grid.clock.now_ms() >= end.time, "the readings move the time"
 
@@ -129,7 +128,7 @@ def test_where_time_is_the_machines_readings_go_up_to_now(tmp_path: Path) -> Non
     later = SimulatedClock(SystemClock().now_ms() + 40 * MINUTE_MS)
     with LocalGrid(Directory(path), later) as grid, meter_at_home(grid, grid, mid) as agent:
         run = MeterRun(agent, Line(grid), readings(agent, 60), Pace(simulated=False, speed=0))
-        end = run.run(Event(), lambda _: None)
+        end = run.run(Bell(), lambda _: None)
         assert later.now_ms() - 2 * MINUTE_MS < end.time <= later.now_ms()
         assert (end.refused, end.waiting) == (0, 0)
         assert sequence(grid, mid) == (agent.meter.contract.sequence, ())

@@ -163,7 +163,9 @@ def _locked(name: str) -> dict[str, str]:
     return {package.lower(): version for package, version in entries}
 
 
-@pytest.mark.parametrize("name", ["build.txt", "data.txt", "dev.txt", "lock.txt", "runtime.txt"])
+@pytest.mark.parametrize(
+    "name", ["build.txt", "data.txt", "dev.txt", "display.txt", "lock.txt", "runtime.txt"]
+)
 def test_locks_pin_one_version_everywhere(name: str) -> None:
     dev = _locked("dev.txt")
     locked = _locked(name)
@@ -173,14 +175,16 @@ def test_locks_pin_one_version_everywhere(name: str) -> None:
 
 def test_locks_hold_what_the_package_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {re.split(r"[<>=!~ \[;]", requirement)[0].lower() for requirement in project["dependencies"]}
-    assert names <= _locked("runtime.txt").keys()
-    extra = {
-        re.split(r"[<>=!~ \[;]", wanted)[0].lower() for wanted in project["optional-dependencies"]["data"]
-    }
-    assert extra <= _locked("data.txt").keys()
-    assert not extra & _locked("runtime.txt").keys()
-    assert _locked("runtime.txt").items() <= _locked("data.txt").items() <= _locked("dev.txt").items()
+    runtime = _locked("runtime.txt")
+    assert _names(project["dependencies"]) <= runtime.keys()
+    for extra, requirements in project["optional-dependencies"].items():
+        locked = _locked(f"{extra}.txt")
+        assert _names(requirements) <= locked.keys() - runtime.keys(), f"{extra} asks for nothing of its own"
+        assert runtime.items() <= locked.items() <= _locked("dev.txt").items()
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~ \[;]", requirement)[0].lower() for requirement in requirements}
 
 
 def test_newest_version_in_the_changelog_is_the_packages() -> None:

@@ -108,6 +108,11 @@ class Books:
         """Return `known` as settling these registers would leave it; raises as `credit.settle` does."""
         return self._without_ahead(settle(self.account, tariff, terms, reading, time, 0)[0])
 
+    def period_energy(self, tariff: Tariff, terms: BillingTerms, reading: Reading, time: int) -> int:
+        """Return the energy of the tariff period so far, Wh; raises as `credit.settle` does."""
+        at = max(time, self.account.statement.time_ms)
+        return settle(self.account, tariff, terms, reading, at, 0)[1].statement.period_energy
+
     def _without_ahead(self, account: Account) -> Projection:
         if not self._ahead:
             return Projection(account.credit, account.debt)

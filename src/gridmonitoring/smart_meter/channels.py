@@ -89,6 +89,12 @@ class Channels:
         self._climate += climate
         self._rest += rest
 
+    def waiting(self) -> tuple[int, int, int, int]:
+        """Return each channel's whole Wh since the last report."""
+        watt_minutes = self._kitchen, self._laundry, self._climate, self._rest
+        kitchen, laundry, climate, rest = (energy // WATT_MINUTES for energy in watt_minutes)
+        return kitchen, laundry, climate, rest
+
     def take(self) -> tuple[tuple[tuple[Channel, int], ...], tuple[int, ...]]:
         """Return (channel, Wh) and profile since the last report; what is left over of a Wh stays."""
         kitchen, self._kitchen = divmod(self._kitchen, WATT_MINUTES)

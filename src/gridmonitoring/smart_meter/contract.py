@@ -26,10 +26,12 @@ from gridmonitoring.contracts.meter_rule import (
 )
 from gridmonitoring.energy_center.calendar import next_day_boundary_ms
 from gridmonitoring.energy_center.credit import Projection, open_account, swap_device
+from gridmonitoring.energy_center.tariffs import TariffKind, price_at
 from gridmonitoring.errors import MeterError
 from gridmonitoring.smart_meter.books import Books, BooksState
 from gridmonitoring.smart_meter.channels import Channels
 from gridmonitoring.smart_meter.claims import Draft
+from gridmonitoring.smart_meter.day import Day
 from gridmonitoring.smart_meter.memory import Handover, Identity, Memory, Standing
 from gridmonitoring.smart_meter.registers import NEVER, Registers
 from gridmonitoring.smart_meter.terms import Terms
@@ -58,8 +60,8 @@ class MeterContract:
         self.disputed = standing.disputed
         self.lasting, self.passing = Status(standing.lasting), Status(standing.passing)
         self.passwords, self.power = standing.passwords, standing.power
-        self.message, self.message_time = standing.message, standing.message_time
         self.key_notice = standing.key_notice
+        self.day = Day(standing.day)
         self.midnight_total = standing.midnight_total
         self.rate_until = 0
         """From this time on `count_at` has to be called before energy is counted, ms."""
@@ -103,6 +105,7 @@ class MeterContract:
             self.carried_out, self.own_limit = handover.carried_out, handover.own_limit
         self._books = Books(BooksState(account, (), ()))
         self.midnight_total = self.registers.total
+        self.day.begin(time)
         self.sequence, self.signed = sequence, time
 
     def projected(self, time: int) -> Projection:
@@ -110,6 +113,15 @@ class MeterContract:
         terms = self.terms
         reading = self.registers.reading()
         return self.books.projected(terms.tariff_at(time), terms.agreement.billing, reading, time)
+
+    def price(self, time: int) -> int:
+        """Return the price of the next kWh, money without tax; of slabs, the one that the month is in."""
+        terms = self.terms
+        tariff = terms.tariff_at(time + 1)
+        if tariff.kind != TariffKind.SLAB:
+            return price_at(tariff, time)
+        used = self.books.period_energy(tariff, terms.agreement.billing, self.registers.reading(), time)
+        return next(price for limit, price in tariff.slabs if limit is None or used < limit)
 
     def due_event(self, time: int) -> tuple[Event | None, int]:
         """Return what the credit comes to now, if that is news, and the credit; exact."""
@@ -149,7 +161,9 @@ class MeterContract:
         """
         agreement = self.terms.agreement
         if time >= self._midnight:
-            self.midnight_total = self.registers.total if self._midnight else self.midnight_total
+            if self._midnight:
+                self.midnight_total = self.registers.total
+                self.day.begin(time)
             self._midnight = next_day_boundary_ms(self.terms.tariff_at(time + 1).calendar, time)
         self.boundary = min(self._midnight, self.terms.next_tariff_ms(time))
         if agreement.billing_interval_ms < DAY_MS:
@@ -205,7 +219,9 @@ class MeterContract:
         reading = self.registers.reading()
         if event in SETTLING_EVENTS:
             terms = self.terms
-            self.books.settle(terms.tariff_at(time), terms.agreement.billing, reading, time, sequence)
+            billing = terms.agreement.billing
+            settled = self.books.settle(terms.tariff_at(time), billing, reading, time, sequence)
+            self.day.charge(settled.charge)
             known = self.books.known
             credit = known.credit - known.debt
         self.sequence, self.signed = sequence, time
@@ -215,6 +231,8 @@ class MeterContract:
         if event in ENDS_INTERVAL:
             self.passing = Status(0)
         channels, profile = self.channels.take()
+        if any(energy for _, energy in channels):
+            self.day.count(channels, self.price(time - 1))
         return Draft(
             *(sequence, time, event, int(status), self.relay, self.carried_out),
             *(reading, credit, channels, profile),
@@ -256,7 +274,7 @@ class MeterContract:
 
     def show(self, message: Message, time: int) -> None:
         """Put a message on the display."""
-        self.message, self.message_time = int(message), time
+        self.day.show(message, time)
 
     # memory
 
@@ -266,7 +284,6 @@ class MeterContract:
             *(self.sequence, self.signed, time, self.state, self.relay, self.carried_out, self.in_service),
             *(self.tampered, self.cut_off, self.own_limit, self.disputed, int(self.lasting)),
             *(int(self.passing), self.passwords, over_limit, self.power, self.midnight_total),
-            *(self.message, self.message_time, self.registers.state(), self.channels.state()),
-            *(self.key_notice,),
+            *(self.registers.state(), self.channels.state(), self.key_notice, self.day.state()),
         )
         return Memory(standing, self.terms.state(), None if self._books is None else self._books.state())

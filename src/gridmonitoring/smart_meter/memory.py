@@ -13,6 +13,7 @@ from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Millis, Unsigned, W
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.smart_meter.books import BooksState
 from gridmonitoring.smart_meter.channels import ChannelState
+from gridmonitoring.smart_meter.day import DayState
 from gridmonitoring.smart_meter.registers import RegisterState
 from gridmonitoring.smart_meter.terms import TermsState
 
@@ -47,7 +48,7 @@ class Handover(Struct, array_like=True, frozen=True, forbid_unknown_fields=True)
     """Power limit that the consumer set, W; 0 for none."""
 
 
-class Standing(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="meter-standing/1"):
+class Standing(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="meter-standing/2"):
     """Everything that changes from report to report."""
 
     sequence: Unsigned = 0
@@ -84,16 +85,14 @@ class Standing(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     """Mean power of the last minute, W."""
     midnight_total: WattHours = 0
     """Total register at the last local midnight, Wh."""
-    message: Unsigned = 0
-    """Message on the display, 0 for none."""
-    message_time: Millis = 0
-    """Since when, ms."""
     registers: RegisterState = RegisterState()
     """Registers."""
     channels: ChannelState = ChannelState()
     """Channels and profile since the last report."""
     key_notice: Millis = 0
     """When another key of the consumer comes in force, ms; 0 where none was announced."""
+    day: DayState = DayState()
+    """What the display tells of the day."""
 
 
 class Memory(Struct, frozen=True):

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from gridmonitoring.blockchain.bodies import Register
 from gridmonitoring.blockchain.state_rows import CommandRow
 from gridmonitoring.contracts.agreement import Agreement
-from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, Status
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.energy_center.tariffs import Tariff
@@ -25,7 +24,7 @@ from gridmonitoring.errors import MeterError
 from gridmonitoring.smart_meter import orders, senses
 from gridmonitoring.smart_meter.claims import MINUTE_MS, Draft
 from gridmonitoring.smart_meter.contract import MeterContract
-from gridmonitoring.smart_meter.display import DisplayState
+from gridmonitoring.smart_meter.display import DisplayState, display_of
 from gridmonitoring.smart_meter.memory import Handover, Identity, Memory, Standing
 from gridmonitoring.smart_meter.registers import NEVER
 from gridmonitoring.smart_meter.terms import Terms
@@ -97,21 +96,7 @@ class Meter:
 
     def display(self) -> DisplayState:
         """Return what the in-home display shows."""
-        contract = self.contract
-        now = max(self.time, contract.signed)
-        money = contract.projected(now) if contract.installed else None
-        return DisplayState(
-            self.time,
-            Message(contract.message) if contract.message else None,
-            contract.message_time,
-            money.credit if money else 0,
-            money.debt if money else 0,
-            contract.registers.total - contract.midnight_total,
-            contract.power,
-            contract.relay,
-            contract.state,
-            contract.key_notice if contract.key_notice > now else 0,
-        )
+        return display_of(self.contract, self.time)
 
     # installation
 
