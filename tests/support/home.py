@@ -70,7 +70,15 @@ class Line:
 class Home:
     """One consumer and what belongs to the supply point."""
 
-    def __init__(self, small: SmallNetwork, tariff: Tariff, house_number: str = "12b") -> None:
+    def __init__(
+        self,
+        small: SmallNetwork,
+        tariff: Tariff,
+        house_number: str = "12b",
+        custodian: bytes = b"",
+        custodian_may_read: bool = False,
+    ) -> None:
+        """`custodian` is the HPKE key of the utility's custodian, who reads where the agreement says so."""
         self.small = small
         self.network = small.network
         self.house_number = house_number
@@ -87,7 +95,7 @@ class Home:
             INTERVAL_MS,
             DAY_MS,
             0,
-            False,
+            custodian_may_read,
             "en",
             False,
             (),
@@ -98,6 +106,7 @@ class Home:
         self.device = Device(
             *(self.network.document, self.mid, 1, self.agreement, (tariff,)),
             self.consumer.keys.hpke_key,
+            custodian,
         )
         self.line = Line(MeterGateway(self.network))
         self.outbox = Outbox()
