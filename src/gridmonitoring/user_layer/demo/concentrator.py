@@ -22,6 +22,8 @@ class Concentrator:
     def __init__(self, grid: GridPort) -> None:
         self._grid = grid
         self._outcomes: dict[bytes, Outcome] = {}
+        self.heard: Sequence[bytes] = ()
+        """What went over the line when it last sent: whoever listens has it."""
         self.taken = 0
         """Wire messages that the grid has taken."""
         self.refused = 0
@@ -32,6 +34,7 @@ class Concentrator:
         wires = [wire for agent in agents for wire in agent.outgoing()]
         if not wires:
             return
+        self.heard = wires
         self._outcomes = dict(zip(wires, self._grid.send(wires), strict=True))
         for agent in agents:
             flushed = agent.flush()

@@ -9,18 +9,16 @@ Left out: when and where each begins (`plan`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import ClearTamper, Kind, ReversePayment, Supply
+from gridmonitoring.blockchain.bodies import Kind, ReversePayment
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import PaymentRow, Table
-from gridmonitoring.contracts.meter_rule import MeterState, Relay, Status
+from gridmonitoring.contracts.meter_rule import MeterState, Relay
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import Refused
-from gridmonitoring.processing.accounts import CLEAR_DOMAIN
 from gridmonitoring.runtime.counter import pay
 from gridmonitoring.runtime.entropy import random_bytes
 from gridmonitoring.runtime.offices import (
@@ -30,16 +28,17 @@ from gridmonitoring.runtime.offices import (
     make_form,
     request_purchase,
 )
-from gridmonitoring.user_layer.cli.money import money_text
-from gridmonitoring.user_layer.demo.plan import EXTRA_SHARE, MINOR_DIGITS, PRICE
+from gridmonitoring.user_layer.demo.acts import HOUR, Course, euro, wish
+from gridmonitoring.user_layer.demo.attacks import (
+    altered_row,
+    cover_opened,
+    node_down,
+    replayed_report,
+    use_behind_open_relay,
+)
+from gridmonitoring.user_layer.demo.plan import EXTRA_SHARE, PRICE
 from gridmonitoring.user_layer.demo.story import Story
 from gridmonitoring.user_layer.demo.town import House, Town
-
-Course = Generator[int, None, str]
-"""Yields intervals to wait; returns the outcome."""
-
-HOUR = 4
-"""Reporting intervals in an hour."""
 
 
 def low_credit(town: Town, house: House, story: Story) -> Course:
@@ -63,7 +62,7 @@ def out_of_credit(town: Town, house: House, story: Story) -> Course:
     yield 2 * HOUR
     still = house.agent.meter.registers() == before
     bought = town.buy(house, house.share(100))
-    story.tell(town, house, f"buys {_euro(house.share(100))} in the dark: block {bought.height}")
+    story.tell(town, house, f"buys {euro(house.share(100))} in the dark: block {bought.height}")
     story.keep("command", town.grid.evidence(EvidenceKind.COMMAND, house.mid))
     town.exchange([house])
     house.heeds = True
@@ -120,7 +119,7 @@ def no_capacity(town: Town, house: House, story: Story) -> Course:
     try:
         town.buy(house, amount)
     except Refused as refusal:
-        story.tell(town, house, f"the energy center has no {_euro(amount)} worth of power: {refusal.rule}")
+        story.tell(town, house, f"the energy center has no {euro(amount)} worth of power: {refusal.rule}")
         return f"refused ({refusal.rule})"
     return "more was sold than is generated"
 
@@ -139,62 +138,25 @@ def bounced_payment(town: Town, house: House, story: Story) -> Course:
     same = town.account(house) == house.agent.meter.account
     if not paid.reversed or not same:
         return "a bounced payment was not taken back"
-    return f"reversed, {_euro(paid.amount)} taken back"
+    return f"reversed, {euro(paid.amount)} taken back"
 
 
 def supply_off(town: Town, house: House, story: Story) -> Course:
     """The consumer switches the own supply off, and on again."""
     yield 0
-    _wish(town, house, on=False)
+    wish(town, house, on=False)
     story.keep("command", town.grid.evidence(EvidenceKind.COMMAND, house.mid))
     town.exchange([house])
     story.display(town, house)
     off, before = house.state is MeterState.SUPPLY_OFF, house.agent.meter.registers()
     yield 3 * HOUR
     still = house.agent.meter.registers() == before
-    _wish(town, house, on=True)
+    wish(town, house, on=True)
     town.exchange([house])
     story.display(town, house)
     if not off or not still or house.state is MeterState.SUPPLY_OFF:
         return "the meter did not follow the consumer"
     return "switched off by the consumer for 3 hours, no Wh used, switched on again"
-
-
-def tamper(town: Town, house: House, story: Story) -> Course:
-    """A magnet at the meter: the relay opens, a violation is recorded, two operators clear it."""
-    yield 0
-    house.agent.sense(Status.MAGNET, town.now)
-    town.exchange([house])
-    story.display(town, house)
-    sequence = town.meter(house).tampered
-    opened = house.agent.meter.relay is not Relay.CONNECTED
-    yield HOUR
-    house.agent.sense(Status(0), town.now)
-    _clear(town, house, sequence)
-    town.exchange([house])
-    story.display(town, house)
-    if not opened or not sequence or house.state is MeterState.TAMPERED:
-        return "the tamper was not handled"
-    return "relay opened, violation recorded in a side block, cleared by two operators"
-
-
-def _wish(town: Town, house: House, *, on: bool) -> None:
-    """Have the consumer sign what the own supply shall be."""
-    wish = Supply(house.mid, on, power_limit=0)
-    town.grid.require(house.consumer.transaction(Kind.SUPPLY, wish, town.now))
-
-
-def _clear(town: Town, house: House, sequence: int) -> None:
-    """Have two different operators sign a clear."""
-    first, second = (town.grid.signer(name) for name in town.grid.roles(Role.OPERATOR)[:2])
-    epoch = town.meter(house).epoch
-    approval = second.document(CLEAR_DOMAIN, encode([house.mid, epoch, sequence]))
-    body = ClearTamper(house.mid, epoch, second.id, approval, sequence)
-    town.grid.require(first.transaction(Kind.CLEAR_TAMPER, body, town.now))
-
-
-def _euro(money: int) -> str:
-    return f"{money_text(money, MINOR_DIGITS)} EUR"
 
 
 INCIDENTS: Mapping[str, Callable[[Town, House, Story], Course]] = {
@@ -205,6 +167,10 @@ INCIDENTS: Mapping[str, Callable[[Town, House, Story], Course]] = {
     "no_capacity": no_capacity,
     "bounced_payment": bounced_payment,
     "supply_off": supply_off,
-    "tamper": tamper,
+    "cover_opened": cover_opened,
+    "replayed_report": replayed_report,
+    "use_behind_open_relay": use_behind_open_relay,
+    "node_down": node_down,
+    "altered_row": altered_row,
 }
 """Name -> what happens."""

@@ -52,7 +52,11 @@ INCIDENTS: tuple[tuple[str, int, int], ...] = (
     ("no_capacity", 3, 28),
     ("bounced_payment", 4, 32),
     ("supply_off", 0, 40),
-    ("tamper", 5, 70),
+    ("replayed_report", 1, 50),
+    ("use_behind_open_relay", 3, 56),
+    ("altered_row", 4, 62),
+    ("cover_opened", 5, 70),
+    ("node_down", 2, 80),
 )
 """(name, house, when in percent of the time); with fewer houses they are counted round again."""
 

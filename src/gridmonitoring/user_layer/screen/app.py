@@ -138,6 +138,8 @@ class HomeDisplay(App[None]):
     def on_unmount(self) -> None:
         """End the run: whoever closes the screen leaves the meter as it is."""
         self._bell.stop()
+        if current_thread() is main_thread():
+            get_running_loop().remove_signal_handler(SIGTERM)
 
     @property
     def at_rest(self) -> bool:
