@@ -83,7 +83,7 @@ class House:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        done("init", path, "--validators", "1", "--bucket-bits", "6", "--start", "2026-01-01")
+        done("init", path, "--validators", "1", "--meters", "80", "--start", "2026-01-01")
         done("register", path, "--name", "alice")
         self.mid = b""
 
