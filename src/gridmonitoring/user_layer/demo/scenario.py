@@ -14,8 +14,9 @@ from pathlib import Path
 
 from gridmonitoring.contracts.agreement import DAY_MS
 from gridmonitoring.contracts.meter_rule import MeterState
+from gridmonitoring.user_layer.demo.acts import Course
 from gridmonitoring.user_layer.demo.household import MINUTES_PER_DAY, Household
-from gridmonitoring.user_layer.demo.incidents import INCIDENTS, Course
+from gridmonitoring.user_layer.demo.incidents import INCIDENTS
 from gridmonitoring.user_layer.demo.plan import SLOT_MS, START_MS, HousePlan, incident_times, plan_house
 from gridmonitoring.user_layer.demo.story import Story
 from gridmonitoring.user_layer.demo.town import House, Town
