@@ -19,6 +19,7 @@ from gridmonitoring.runtime.columns.store import data_status
 from gridmonitoring.runtime.storage.truth import decode_body
 from tests.support.data_center import ask, end_day, everything, no_progress, settle_day, with_data_center
 from tests.support.network import SmallNetwork
+from tests.support.shell import call, done
 
 HOUSES = 18
 DAYS = 10
@@ -86,6 +87,10 @@ def test_the_utility_forecasts_from_the_copies(town: tuple[SmallNetwork, list[St
     score = backtest(series, 7, 1, FORECASTERS["seasonal-naive"])
     assert score.forecasts == len(series) - 7
     assert score.smape < 0.2
+    made = done("data", "forecast", small.directory.root, "--horizon", "2")
+    assert (made["known"], made["season"], made["best"]) == (len(series), 7, "seasonal-naive")
+    assert [one["energy"] for one in made["forecast"]] == [series[-7], series[-6]]
+    assert "kWh" in call("data", "forecast", small.directory.root, "--horizon", "2").out
 
 
 def test_research_gets_sums_and_rows_with_pseudonyms(town: tuple[SmallNetwork, list[Statement]]) -> None:

@@ -22,9 +22,10 @@ from gridmonitoring.runtime.columns.register import Register
 from gridmonitoring.runtime.columns.research import Wanted, aggregate, export_rows
 from gridmonitoring.runtime.columns.spool import Spool
 from gridmonitoring.runtime.columns.store import data_status, open_copies
+from gridmonitoring.runtime.directory import Directory
 from tests.support.data_center import ask, end_day, everything, no_progress, settle_day, with_data_center
 from tests.support.network import DAY_MS, SmallNetwork, open_small
-from tests.support.shell import call, done, shell
+from tests.support.shell import call, done, install, node_process, shell
 
 HOUSES = 16
 
@@ -316,3 +317,39 @@ def test_a_process_says_nothing_but_its_error(closed: DataCenterPaths) -> None:
 def test_a_network_without_a_data_center_says_how_to_make_one(tmp_path: Path) -> None:
     said = call("data", "query", tmp_path, "SELECT 1")
     assert (said.code, "gridmon data rebuild" in said.err) == (1, True)
+
+
+def test_copies_outlive_a_killed_node_and_can_be_asked_while_one_runs(tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    done("init", path, "--validators", "2")
+    done("register", path, "--name", "alice")
+    assert done("data", "rebuild", path)["blocks"] > 0
+    with node_process(path):  # killed when this ends
+        mid = install(path, "1")
+        done("pay", path, "--meter", mid, "--amount", "20.00")
+        running = done("data", "status", path)
+        assert running["behind"] == 0
+        forms = "SELECT amount, quoted FROM forms"
+        ((amount, quoted),) = done("data", "query", path, forms)["rows"]
+        assert amount == 2_000_000_000
+        assert done("data", "aggregate", path)["aggregates"] == []
+    assert done("data", "status", path)["behind"] == 0
+    kept = everything(DataCenterPaths(Directory(path)))
+    done("data", "rebuild", path)
+    assert everything(DataCenterPaths(Directory(path))) == kept
+    assert done("data", "query", path, forms)["rows"] == [[amount, quoted]]
+
+
+def test_copies_are_made_anew_while_a_node_keeps_them(tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    done("init", path, "--validators", "1")
+    done("register", path, "--name", "alice")
+    done("data", "rebuild", path)
+    with node_process(path):
+        install(path, "1")
+        made = done("data", "rebuild", path)["blocks"]
+        mid = install(path, "2")
+        done("pay", path, "--meter", mid, "--amount", "5.00")
+        status = done("data", "status", path)
+    assert status["behind"] == 0
+    assert status["height"] > made

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from gridmonitoring.data_center.aggregates import LENGTHS, Dimension, Period
 from gridmonitoring.data_center.exports import AGGREGATE_SCHEMA, SCHEMAS, left_out
@@ -38,9 +39,10 @@ from gridmonitoring.user_layer.cli.data_tables import (
     plain_value,
     status_rows,
 )
+from gridmonitoring.user_layer.cli.money import energy_text
 from gridmonitoring.user_layer.cli.options import DirectoryPath
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing, progress
-from gridmonitoring.user_layer.cli.times import parse_time
+from gridmonitoring.user_layer.cli.times import parse_time, time_text
 
 app = typer.Typer(help="The data center: copies for forecasts and research.", rich_markup_mode=None)
 
@@ -267,8 +269,17 @@ def forecast(
         ],
     }
     columns, lines = forecast_lines(scores)
-    table = listing(f"Forecasts of {horizon} {period.value}s, scored on {len(series)}", columns, lines)
-    Output(as_json).result(data, lambda out: out.print(table))
+    scored = listing(f"Forecasts of {horizon} {period.value}s, scored on {len(series)}", columns, lines)
+    starts = range(after, after + horizon * LENGTHS[period], LENGTHS[period])
+    coming = [
+        (time_text(start), energy_text(round(value))) for start, value in zip(starts, values, strict=True)
+    ]
+
+    def show(out: Console) -> None:
+        out.print(scored)
+        out.print(listing(f"Forecast by {best}", ("from", "energy"), coming))
+
+    Output(as_json).result(data, show)
 
 
 def _wanted(start: str | None, end: str | None) -> Wanted:
