@@ -18,10 +18,10 @@ from gridmonitoring.processing.state_transition import TRANSITIONS
 from tests.support.acts import story
 from tests.support.network import SmallNetwork, report_wires, small_network
 from tests.support.project import SOURCE
-from tests.support.refusals import envelopes, money, parties, reports, supply
+from tests.support.refusals import envelopes, money, parties, reports, supply, watch
 from tests.support.refusals.scene import Lies, Scene
 
-LIES: Lies = {**envelopes.LIES, **parties.LIES, **supply.LIES, **money.LIES, **reports.LIES}
+LIES: Lies = {**envelopes.LIES, **parties.LIES, **supply.LIES, **money.LIES, **reports.LIES, **watch.LIES}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def name_of(error: GridMonitoringError | None) -> str:
 
 
 def test_no_lie_stands_for_another() -> None:
-    tables = (envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES)
+    tables = (envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES, watch.LIES)
     assert len(LIES) == sum(len(table) for table in tables)
 
 

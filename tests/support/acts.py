@@ -15,8 +15,12 @@ from gridmonitoring.blockchain.bodies import (
     ClearTamper,
     CloseAccount,
     ConfirmKey,
+    CopyDiffers,
+    CopyHealed,
     Governance,
     Kind,
+    MeterSilent,
+    Part,
     Registers,
     ReplaceKey,
     ReversePayment,
@@ -165,6 +169,25 @@ def tamper(meter: MeterInHand) -> bytes:
     )
 
 
+def differing(network: Network, node: str, time: int, **changes: Any) -> bytes:
+    """Return a node's report that its own copy of the genesis document differs, or what is given instead."""
+    signer = network.signer(node)
+    body = CopyDiffers(signer.id, Part.META, 0, b"genesis", bytes(32), b"\1" * 32, b"", 0, None)
+    return signer.transaction(Kind.COPY_DIFFERS, replace(body, **changes), time)
+
+
+def mended(network: Network, node: str, time: int) -> bytes:
+    """Return a node's report that it put that copy right."""
+    return network.signer(node).transaction(Kind.COPY_HEALED, CopyHealed(Part.META, 0, b"genesis"), time)
+
+
+def silence(network: Network, node: str, mid: bytes, time: int, **changes: Any) -> bytes:
+    """Return a node's report that a meter has been silent since its last report."""
+    meter: MeterRow = network.row(Table.METER, mid)
+    body = replace(MeterSilent(mid, meter.epoch, meter.sequence), **changes)
+    return network.signer(node).transaction(Kind.SILENCE, body, time)
+
+
 def paid_form(network: Network, node: str, request: bytes, paid: bytes, mid: bytes, time: int) -> bytes:
     """Return a node's form of a purchase of 1 EUR that others signed."""
     return make_form(network.signer(node), form_body(network, request, paid, mid, 10**8, time), time)
@@ -191,6 +214,10 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     small.submit([swap(network, second.mid, ((bytes(IMPORT_TOTAL), second.register),), clock.now_ms())])
     vendor = network.signer("vendor")
     small.submit([closing(network, third, clock.now_ms(), vendor=vendor.id)])
+    small.submit([differing(network, "node-01", clock.now_ms(), mid=first.mid)])
+    small.submit([mended(network, "node-01", clock.now_ms())])
+    clock.move_to(first.time + DAY_MS)
+    small.submit([silence(network, "node-01", first.mid, clock.now_ms())])
     return keys
 
 

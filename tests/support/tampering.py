@@ -16,8 +16,8 @@ from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, TableShape, Values
-from tests.support.acts import governance, proposal, tamper, wish
-from tests.support.network import SmallNetwork, open_small, report_wires, small_network
+from tests.support.acts import differing, governance, proposal, silence, tamper, wish
+from tests.support.network import DAY_MS, SmallNetwork, open_small, report_wires, small_network
 
 NODES = ("node-01", "node-02", "node-03", "node-04")
 VICTIM = "node-02"
@@ -37,6 +37,9 @@ def rich_network(path: Path, validators: int = 4) -> None:
     wanted = proposal(network, validators=stronger)
     small.submit([governance(network, wanted, NODES[:validators], clock.now_ms())])
     small.submit([wish(small.meters[0], clock.now_ms(), on=True, power_limit=2000)])
+    clock.move_to(clock.now_ms() + DAY_MS)
+    small.submit([silence(network, "node-01", small.meters[2].mid, clock.now_ms())])
+    small.submit([differing(network, "node-01", clock.now_ms())])
     for name, details in network.details.items():
         assert name in NODES
         details.wrap([(small.meters[0].mid, 1, 13_773, b"r" * 32, b"a box that a reader opens")])

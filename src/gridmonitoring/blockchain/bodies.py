@@ -77,6 +77,9 @@ class Kind(IntEnum):
     SWAP_DEVICE = 28
     SUPPLY = 29
     CLEAR_TAMPER = 30
+    COPY_DIFFERS = 60
+    COPY_HEALED = 61
+    SILENCE = 62
 
 
 class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -427,6 +430,95 @@ class ClearTamper(Body, frozen=True):
     """Sequence of the last tamper report that is cleared."""
 
 
+class Part(IntEnum):
+    """Parts of the files that a node keeps (docs/spec/storage.md); closed."""
+
+    FILE = 1
+    """A whole file, or what no schema has."""
+    ROW = 2
+    """A row of the state."""
+    BLOCK = 3
+    """A consensus block with its transactions and note."""
+    START = 4
+    """Where a block's transactions begin in the log."""
+    TILE = 5
+    """Hashes of the log."""
+    SEGMENT = 6
+    """Transaction IDs of the log, sorted."""
+    HANDOVER = 7
+    """A change of the validator set."""
+    META = 8
+    """The genesis document."""
+    DETAIL = 9
+    """An encrypted load profile."""
+    CHANNEL = 10
+    """The offer of a channel."""
+    WRAPPED = 11
+    """A period key wrapped for a reader."""
+
+
+Place = Annotated[bytes, Meta(max_length=256)]
+"""Where in a part: the row's key, or the encoded array of the key's columns."""
+
+
+class CopyProof(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What a row of the state was by quorum, and what the node itself says that its copy is."""
+
+    statement: Annotated[bytes, Meta(max_length=1024)]
+    """COSE_Sign1 by the node over [height, table, place, found]; empty where the node signs the envelope."""
+    note: Annotated[bytes, Meta(max_length=8 * 1024)]
+    """Checkpoint of that height, signed by its quorum."""
+    bucket: Document
+    """Content of the row's bucket of the state tree."""
+    path: Annotated[tuple[Bytes32, ...], Meta(max_length=24)]
+    """Siblings from the bucket up to the state root."""
+
+
+class CopyDiffers(Body, frozen=True):
+    """A node's copy is not what a quorum signed; found by the node itself, or shown by its own signature."""
+
+    node: Bytes16
+    """Whose copy."""
+    part: Part
+    """Part of its files."""
+    table: Short
+    """`state_rows.Table` of a row of the state, else 0."""
+    place: Place
+    """Where in it."""
+    found: OptionalId
+    """SHA-256 of what is there, or empty where nothing is."""
+    expected: OptionalId
+    """SHA-256 of what should be there, or empty where nothing should."""
+    mid: Annotated[bytes, Meta(max_length=16)]
+    """Meter whose data it is; empty where it is nobody's, or the key of a row says it."""
+    good: Unsigned
+    """Height of the last block at which the finder knows the copy to have been right, 0 for none."""
+    proof: CopyProof | None
+    """What lets anybody check it; without one a node can report its own copy only."""
+
+
+class CopyHealed(Body, frozen=True):
+    """A node put its copy right again."""
+
+    part: Part
+    """Part of its files."""
+    table: Short
+    """`state_rows.Table` of a row of the state, else 0."""
+    place: Place
+    """Where in it."""
+
+
+class MeterSilent(Body, frozen=True):
+    """A node noticed that a meter has not reported for longer than agreed (IV-B)."""
+
+    mid: Bytes16
+    """The meter."""
+    epoch: Epoch
+    """Its device."""
+    sequence: Unsigned
+    """Sequence of its last report."""
+
+
 BODIES: dict[tuple[int, int], Any] = {
     (Kind.GOVERNANCE, 1): Governance,
     (Kind.REGISTRATION, 1): Registration,
@@ -451,5 +543,8 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.SWAP_DEVICE, 1): SwapDevice,
     (Kind.SUPPLY, 1): Supply,
     (Kind.CLEAR_TAMPER, 1): ClearTamper,
+    (Kind.COPY_DIFFERS, 1): CopyDiffers,
+    (Kind.COPY_HEALED, 1): CopyHealed,
+    (Kind.SILENCE, 1): MeterSilent,
 }
 """(type, version) -> body; anything else is refused as malformed."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gridmonitoring.blockchain.bodies import Epoch, OptionalId, Short
+from gridmonitoring.blockchain.bodies import Epoch, OptionalId, Part, Place, Short
 from gridmonitoring.encoding.bounds import (
     Bytes16,
     Bytes32,
@@ -77,6 +77,12 @@ class Table(IntEnum):
     """Key MID: `SupplyWishRow`."""
     CONSUMER = 22
     """Key consumer's party ID: `ConsumerRow`."""
+    COPY = 40
+    """Key node ID, first 16 bytes of sha256d of [part, table, place]: `CopyRow`, until it is healed."""
+    CONDUCT = 41
+    """Key node ID: `ConductRow`."""
+    SILENCE = 42
+    """Key MID: `SilenceRow`, of the last silence that was noticed."""
 
 
 class Row(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -423,6 +429,59 @@ class SupplyWishRow(Row, frozen=True):
     """Whether the consumer wants power."""
     power_limit: Watts
     """W, 0 for the agreement's."""
+
+
+class CopyRow(Row, frozen=True):
+    """A node's copy that is not what a quorum signed, and not healed yet (V-B)."""
+
+    report: Bytes32
+    """Transaction that reported it."""
+    reporter: Bytes16
+    """Node that reported it."""
+    time: Millis
+    """When."""
+    part: Part
+    """Part of the node's files."""
+    table: Short
+    """`Table` of a row of the state, else 0."""
+    place: Place
+    """Where in it."""
+    mid: Annotated[bytes, Meta(max_length=16)]
+    """Meter whose data it is, or empty."""
+    proven: bool
+    """Whether the report carried a proof, or is the node's own word."""
+
+
+class ConductRow(Row, frozen=True):
+    """How a node has done its duties; counts only grow, but for `unhealed`."""
+
+    differing: Unsigned
+    """Copies of it that were not what a quorum signed."""
+    healed: Unsigned
+    """Copies that it put right again."""
+    unhealed: Unsigned
+    """Copies that are not healed yet."""
+    missed: Unsigned
+    """Blocks that were its to lock and that another node locked after the wait."""
+    taken: Unsigned
+    """Blocks of other nodes that it locked."""
+    time: Millis
+    """When the last of these was recorded."""
+
+
+class SilenceRow(Row, frozen=True):
+    """A meter's silence that was noticed."""
+
+    epoch: Epoch
+    """Meter epoch of the last report before it."""
+    sequence: Unsigned
+    """Sequence of that report."""
+    last: Millis
+    """Signed time of that report."""
+    noticed: Millis
+    """When a node noticed."""
+    node: Bytes16
+    """Which node."""
 
 
 class GovernanceRow(Row, frozen=True):

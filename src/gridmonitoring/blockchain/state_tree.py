@@ -70,6 +70,14 @@ def verify_row(
     """Check that the state under `state_root` holds `value` in this row, or no such row for None.
 
     `bits` is the chain's parameter. Raises `MerkleError`.
+    """
+    verify_row_hash(table, key, None if value is None else row_value_hash(value), proof, state_root, bits)
+
+
+def verify_row_hash(
+    table: int, key: bytes, value_hash: bytes | None, proof: RowProof, state_root: bytes, bits: int
+) -> None:
+    """As `verify_row`, for a value of which only the hash is known.
 
     1. The bucket is whole rows, strictly sorted, all of the bucket of this key.
     2. The bucket leads to the state root by exactly `bits` siblings.
@@ -84,8 +92,8 @@ def verify_row(
     merkle.verify_inclusion(leaf, index, 1 << bits, proof.path, state_root, hashes.sha256)
     # 3
     found = _value_in(proof.bucket, key_hash)
-    if found != (None if value is None else row_value_hash(value)):
-        shown = "no such row" if found is None else "another value" if value is not None else "a row"
+    if found != value_hash:
+        shown = "no such row" if found is None else "another value" if value_hash is not None else "a row"
         raise MerkleError(f"the state has {shown} at table {table}, key {key.hex()}")
 
 

@@ -69,6 +69,12 @@ class Message(IntEnum):
     """A new key was announced for the consumer."""
     TARIFF_NOTICE = 23
     """Another tariff will be in force."""
+    COPY_ALTERED = 40
+    """A node's copy of the consumer's data was altered; the other nodes' copies hold."""
+    COPY_RESTORED = 41
+    """That copy is again what the quorum signed."""
+    NOT_HEARD = 42
+    """The grid has had no report of the meter for longer than agreed."""
 
 
 FIELDS: Mapping[Message, frozenset[str]] = {

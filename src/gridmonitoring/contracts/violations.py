@@ -54,6 +54,8 @@ class Violation(IntEnum):
     """A message whose signature does not verify (II-B)."""
     FAILED_OPENING = 16
     """A sealed message that does not open (II-B)."""
+    COPY_DIFFERS = 40
+    """data_tamper at a node: its copy of the consumer's data is not what a quorum signed (V-B)."""
 
 
 BY_THE_GRID = frozenset(
@@ -62,6 +64,7 @@ BY_THE_GRID = frozenset(
         Violation.INTEGRITY_FAILURE,
         Violation.OVERCHARGE,
         Violation.DATA_USE,
+        Violation.COPY_DIFFERS,
     }
 )
 """Violations of the grid's side against the consumer: compensated, never penalised, and no reason to cut."""

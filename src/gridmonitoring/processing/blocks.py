@@ -49,6 +49,7 @@ from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import BadSignature, BlockError, Refused
+from gridmonitoring.processing.conduct import note_takeover
 
 GetRow = Callable[[Table, bytes], Any]
 """Reads a row of the state: (table, key) -> struct or None."""
@@ -123,6 +124,7 @@ def lock(ledger: Ledger, transaction: Transaction) -> None:
     except (BlockError, BadSignature) as error:
         raise Refused("wrong_block", str(error)) from error
     ledger.view.put(Table.BLOCK, key, BlockRow(block_hash, lot.format, ledger.log_size))
+    note_takeover(ledger, ledger.view.get(Table.DUE, key), payload.signer, payload.time)
     ledger.view.delete(Table.LOT, key)
     ledger.view.delete(Table.DUE, key)
 

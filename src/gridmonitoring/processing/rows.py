@@ -19,6 +19,8 @@ from gridmonitoring.blockchain.state_rows import (
     CommandKind,
     CommandRow,
     ConsumerRow,
+    ConductRow,
+    CopyRow,
     DeviceRow,
     DueRow,
     GovernanceRow,
@@ -30,6 +32,7 @@ from gridmonitoring.blockchain.state_rows import (
     PurchaseRow,
     Row,
     SideRow,
+    SilenceRow,
     SupplyPointRow,
     SupplyWishRow,
     Table,
@@ -103,6 +106,9 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.TARIFF_SERIES: TariffSeriesRow,
     Table.SUPPLY_WISH: SupplyWishRow,
     Table.CONSUMER: ConsumerRow,
+    Table.COPY: CopyRow,
+    Table.CONDUCT: ConductRow,
+    Table.SILENCE: SilenceRow,
 }
 """Table -> type of its values."""
 

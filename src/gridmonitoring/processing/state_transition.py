@@ -40,6 +40,7 @@ from gridmonitoring.processing.installations import (
     swap,
 )
 from gridmonitoring.processing.key_replacement import announce_key
+from gridmonitoring.processing.monitoring import heal_copy, report_copy, report_silence
 from gridmonitoring.processing.reports import process_report
 from gridmonitoring.registration.registrar import confirm_key, register, revoke_key, rotate_key
 
@@ -72,6 +73,9 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.SWAP_DEVICE: (frozenset({Role.REGISTRAR}), swap),
     Kind.SUPPLY: (frozenset({Role.CONSUMER}), control_supply),
     Kind.CLEAR_TAMPER: (frozenset({Role.OPERATOR}), clear_tamper),
+    Kind.COPY_DIFFERS: (frozenset({Role.NODE}), report_copy),
+    Kind.COPY_HEALED: (frozenset({Role.NODE}), heal_copy),
+    Kind.SILENCE: (frozenset({Role.NODE}), report_silence),
 }
 """Type -> (roles that may sign it, its rule)."""
 

@@ -28,14 +28,12 @@ from gridmonitoring.processing.blocks import (
     previous_parent,
     side_draft,
 )
+from gridmonitoring.processing.conduct import TAKEOVER_MS
 from gridmonitoring.runtime.parties import Signer
 
 if TYPE_CHECKING:
     from gridmonitoring.runtime.consensus.embedded import Decision
     from gridmonitoring.runtime.network import Network
-
-TAKEOVER_MS = 2000
-"""Wait before the next node takes over a duty, ms."""
 
 
 class Duties:

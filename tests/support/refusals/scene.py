@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gridmonitoring.blockchain.bodies import (
     PAYMENT_DOMAIN,
     REQUEST_DOMAIN,
+    CopyDiffers,
     Form,
     Installation,
     Kind,
@@ -33,6 +34,7 @@ from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.lots import MAX_LOTS
 from gridmonitoring.keys.signatures import split
+from gridmonitoring.processing.monitoring import MAX_OPEN_COPIES
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.registration.registrar import MAX_FORMER_KEYS, key_standing
@@ -49,6 +51,7 @@ from gridmonitoring.runtime.offices import (
 from gridmonitoring.runtime.parties import Signer
 from tests.support.acts import (
     closing,
+    differing,
     governance,
     new_consumer,
     proposal,
@@ -56,6 +59,7 @@ from tests.support.acts import (
     reversal,
     revocation,
     rotation,
+    silence,
     tamper,
 )
 from tests.support.network import CREDIT, INTERVAL_MS, MeterInHand, SmallNetwork, buy, small_network
@@ -95,6 +99,21 @@ class Scene:
         self._many_keys()
         self._many_meters()
         self._unlocked()
+        self._watched()
+
+    def _watched(self) -> None:
+        """A meter is silent, one has reported just now, and a node's file is full of what differs."""
+        self.small.clock.move_to(self.now + 2 * 3_600_000)
+        self.small.submit([silence(self.network, "node-01", self.with_a_gap.mid, self.now)])
+        meter, full = self.neighbour, self.signer("node-04")
+        meter.resume()
+        claim = meter.claim(Event.INTERVAL, Relay.CONNECTED, settles=False, time=self.now)
+        self.network.engine.decide([claim], self.now).durable.result()
+        body: CopyDiffers = self.decoded(differing(self.network, "node-04", self.now)).payload.body
+        places = (number.to_bytes(2, "big") for number in range(MAX_OPEN_COPIES))
+        raws = [full.transaction(Kind.COPY_DIFFERS, replace(body, place=place), self.now) for place in places]
+        receipts = self.network.engine.decide(raws, self.now).receipts
+        assert not any(receipt.error for receipt in receipts)
 
     def _end_of(self, role: Role, party: bytes, keys: KeyPair) -> None:
         registrar = self.signer("registrar")
