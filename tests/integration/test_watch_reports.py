@@ -146,7 +146,21 @@ def test_nobody_hurries_a_silence_by_signing_ahead(small: SmallNetwork) -> None:
     with pytest.raises(Refused, match="not_silent"):
         small.network.require(silence(small.network, "node-01", quiet.mid, now + ahead))
     with pytest.raises(Refused, match="time_in_future"):
-        small.network.require(silence(small.network, "node-01", quiet.mid, now + ahead + 1))
+        small.network.require(silence(small.network, "node-01", quiet.mid, now + 2 * ahead))
+
+
+def test_a_node_that_signed_ahead_keeps_nobody_from_going_on(small: SmallNetwork) -> None:
+    """Its side blocks are refused until its clock has caught up, or another node takes over."""
+    quiet, other = small.meters
+    small.clock.move_to(quiet.time + 3 * INTERVAL_MS + 1)
+    ahead = small.clock.now_ms() + small.network.genesis.parameters.future_bound
+    small.network.require(silence(small.network, "node-01", quiet.mid, ahead))
+    assert list(small.network.application.truth.rows_of(Table.MESSAGE, quiet.mid))
+    other.time = small.clock.now_ms()
+    small.submit([other.claim(Event.INTERVAL, Relay.CONNECTED, settles=False, time=other.time + 1)])
+    small.clock.move_to(ahead + 4 * TAKEOVER_MS)
+    small.network.duties.after(small.network.tick())
+    assert not list(small.network.application.truth.rows_of(Table.MESSAGE, quiet.mid))
 
 
 def test_a_node_that_is_down_when_its_block_is_due_is_noticed(small: SmallNetwork) -> None:

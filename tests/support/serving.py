@@ -11,18 +11,20 @@ from gridmonitoring.runtime.clock import Clock
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.grid_port import Status
 from gridmonitoring.runtime.local_grid import LocalGrid
-from gridmonitoring.runtime.service import Service
+from gridmonitoring.runtime.service import Pace, Service
 
 
 @contextlib.contextmanager
-def serving(directory: Directory, clock: Clock | None = None) -> Iterator[LocalGrid]:
+def serving(
+    directory: Directory, clock: Clock | None = None, pace: Pace | None = None
+) -> Iterator[LocalGrid]:
     """Serve a directory while the block runs; the grid belongs to the service's thread meanwhile."""
     grid = LocalGrid(directory, clock)
     ready = threading.Event()
     stops: list[tuple[asyncio.AbstractEventLoop, Service]] = []
 
     async def run() -> None:
-        service = Service(grid)
+        service = Service(grid, pace)
         stops.append((asyncio.get_running_loop(), service))
 
         def serves(_: Status) -> None:

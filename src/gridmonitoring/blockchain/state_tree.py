@@ -179,6 +179,10 @@ class StateTree:
         """Return the content of a bucket."""
         return self._buckets[index]
 
+    def contents(self) -> list[bytes]:
+        """Return the contents of all buckets as of now."""
+        return list(self._buckets)
+
     def differing_buckets(self, get_node: merkle.GetNode) -> list[int]:
         """Return the buckets whose hashes are not those of another tree of the same size.
 

@@ -76,7 +76,7 @@ class _Comparison:
         self._document = document
         self._progress = progress
         self._checker = SignatureChecker(pool, REMEMBERED)
-        self._chain = SignedChain(document, self._checker, _offered_handovers(files))
+        self._chain = SignedChain(document, self._checker, offered_handovers(files))
         self._findings: dict[str, list[Finding]] = {file.node: [] for file in files}
         self._checks = [FileCheck(file.node, file.truth, file.details, self._report) for file in files]
         self._unsound: list[tuple[FileCheck, int]] = []
@@ -146,7 +146,7 @@ class _Comparison:
             check.rows(self._sound)
 
 
-def _offered_handovers(files: Sequence[NodeFiles]) -> dict[int, list[bytes]]:
+def offered_handovers(files: Sequence[NodeFiles]) -> dict[int, list[bytes]]:
     """Return the handovers that the files have, by height; none is believed yet."""
     offered: dict[int, list[bytes]] = {}
     for file in files:

@@ -29,6 +29,7 @@ from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.grid_port import PAGE, Grid, Status, load_signer
 from gridmonitoring.runtime.local_grid import LocalGrid
+from gridmonitoring.runtime.monitoring import MonitorStatus
 from gridmonitoring.runtime.network import Outcome
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.sockets import connected_socket
@@ -221,6 +222,14 @@ class Client:
     def heal(self, name: str) -> list[str]:
         """Repair a validator from the others and have it vote again; return what was done."""
         return convert(self.call("heal", name), list[str])
+
+    def monitor(self) -> MonitorStatus:
+        """Return how far the node's monitor is."""
+        return convert(self.call("monitor"), MonitorStatus)
+
+    def watch(self) -> MonitorStatus:
+        """Have the node's monitor make a whole pass now; return how it stands."""
+        return convert(self.call("watch"), MonitorStatus)
 
     def move_clock(self, now_ms: int) -> int:
         """Move simulated time forward and return it; raises `UserError` where time is the machine's."""

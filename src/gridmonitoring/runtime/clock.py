@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -35,3 +36,10 @@ class SimulatedClock:
     def move_to(self, now_ms: int) -> None:
         """Move forward; a time before the current one changes nothing."""
         self._now_ms = max(self._now_ms, now_ms)
+
+
+def time_text(milliseconds: int | None) -> str:
+    """Return a time as ISO 8601 in UTC, `-` for none."""
+    if not milliseconds:
+        return "-"
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -55,6 +55,8 @@ class Duties:
             following = self._network.engine.decide(raws, self._network.clock.now_ms())
             following.durable.result()
             self._note(following)
+            if all(receipt.error is not None for receipt in following.receipts):
+                return  # as when a node signed ahead of its clock: tried again after the next block
 
     def _note(self, decision: Decision) -> None:
         network = self._network

@@ -23,6 +23,7 @@ from gridmonitoring.runtime.clock import Clock
 from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.key_files import read_keys
+from gridmonitoring.runtime.monitoring import MonitorStatus
 from gridmonitoring.runtime.network import Outcome
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.storage.details import WrappedKey
@@ -178,6 +179,14 @@ class Grid(Protocol):
 
         Raises `StorageError` where it cannot be healed, `UserError` for an unknown name.
         """
+        ...
+
+    def monitor(self) -> MonitorStatus:
+        """Return how far the monitor of the nodes' files is."""
+        ...
+
+    def watch(self) -> MonitorStatus:
+        """Have the monitor make a whole pass now, attend to what it finds, and return how it stands."""
         ...
 
     def move_clock(self, now_ms: int) -> int:

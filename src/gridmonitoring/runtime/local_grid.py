@@ -26,20 +26,26 @@ from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.evidence_requests import make_evidence
+from gridmonitoring.runtime.forensics import ForensicReport
 from gridmonitoring.runtime.grid_port import PAGE, Status, ValidatorStatus
+from gridmonitoring.runtime.incidents import Incidents
 from gridmonitoring.runtime.meter_gateway import MeterGateway
+from gridmonitoring.runtime.monitoring import Monitor, MonitorStatus
 from gridmonitoring.runtime.network import Network, Outcome, outcomes
 from gridmonitoring.runtime.offices import form_body, make_form
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
+from gridmonitoring.runtime.under_watch import Suspicion
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
 
 class LocalGrid(Network):
     """The owner of a data directory, as a `grid_port.Grid`."""
+
+    _monitor: Monitor | None = None
 
     def __init__(
         self, directory: Directory, clock: Clock | None = None, pool: VerifierPool | None = None
@@ -53,6 +59,8 @@ class LocalGrid(Network):
         self._gateway = MeterGateway(self)
         self._last: Future[None] | None = None
         self._given_up: dict[str, str] = {}
+        self._monitor = Monitor(self)
+        self._incidents = Incidents(self, self._monitor)
 
     # reading
 
@@ -151,6 +159,46 @@ class LocalGrid(Network):
         voting = self.engine.voting()
         return self.nodes[voting[int.from_bytes(mid[:4], "big") % len(voting)].node]
 
+    # watching
+
+    @property
+    def watcher(self) -> Monitor:
+        """The monitor of the validators' files."""
+        assert self._monitor is not None
+        return self._monitor
+
+    def close(self) -> None:
+        """Finish writes under way, close every file and give the directory up."""
+        if self._monitor is not None:
+            self._monitor.give_up_pass()
+        super().close()
+
+    def monitor(self) -> MonitorStatus:
+        """Return how far the monitor is."""
+        return self.watcher.status()
+
+    def watch(self) -> MonitorStatus:
+        """Make a whole pass of the monitor, attend to what it finds, and return how it stands."""
+        self.settle()
+        self.attend(self.watcher.whole_pass())
+        return self.watcher.status()
+
+    def attend(self, suspicions: Sequence[Suspicion]) -> list[ForensicReport]:
+        """Confirm suspicions, record and heal what is true of them, and meters that went silent."""
+        self.settle()
+        reports: list[ForensicReport] = []
+        for name in sorted({suspicion.node for suspicion in suspicions}):
+            try:
+                found = self._incidents.attend(name, [one for one in suspicions if one.node == name])
+            except StorageError as error:
+                _LOG.error("%s: %s", name, error)
+                continue
+            for report in found:
+                _LOG.warning("%s: %s %s differed, healed: %s", *_said(report))
+            reports += found
+        self._incidents.note_silence()
+        return reports
+
     # time
 
     def move_clock(self, now_ms: int) -> int:
@@ -198,7 +246,10 @@ class LocalGrid(Network):
 
     def _heal_or_give_up(self, name: str, reason: str) -> None:
         try:
-            done = "; ".join(self.heal(name)) or "nothing had to be mended"
+            reports = self._incidents.attend(name)
+            halted = any(v.halted for v in self.engine.validators if v.name == name)
+            actions = self.heal(name) if halted else [one for report in reports[:1] for one in report.healed]
+            done = "; ".join(actions) or "nothing had to be mended"
         except StorageError as error:
             self._given_up[name] = reason
             _LOG.error("%s stands still: %s", name, error)
@@ -209,3 +260,8 @@ class LocalGrid(Network):
         """Take back what an unforeseen error left half decided."""
         for validator in self.engine.voting():
             validator.application.abandon()
+
+
+def _said(report: ForensicReport) -> tuple[str, str, str, str]:
+    where = f"{report.table} {report.key}".strip()
+    return report.node, report.part, where, "; ".join(report.healed)

@@ -23,7 +23,7 @@ from gridmonitoring.runtime.findings import Finding
 from gridmonitoring.runtime.healing import heal_files, require_proven_row
 from gridmonitoring.runtime.opening import TRUTH, level
 from gridmonitoring.runtime.storage.replacing import mend
-from gridmonitoring.runtime.verification import node_files
+from gridmonitoring.runtime.verification import Verification, node_files
 
 if TYPE_CHECKING:
     from gridmonitoring.runtime.network import Network
@@ -88,24 +88,55 @@ def _mend_rows(network: Network, validator: EmbeddedValidator) -> list[str]:
 
     Nothing is done where its tree is not of its file, or another validator no longer has such a row.
     """
-    others = [other for other in network.engine.voting() if other is not validator]
-    if not validator.is_open or validator.stuck or not others:
+    findings = row_findings(network, validator)
+    if not findings:
         return []
-    own, other = validator.application, others[0].application
-    path = network.directory.node(validator.name) / TRUTH
-    findings: list[Finding] = []
-    check = FileCheck(validator.name, path, None, findings.append)
-    try:
-        check.rows(_Remembered(own, other))
-    finally:
-        check.close()
+    own, other = validator.application, _other(network, validator).application
     try:
         for finding in findings:
             _require_own(own, other, finding)
-        mend(path, mends_of(findings))
+        mend(network.directory.node(validator.name) / TRUTH, mends_of(findings))
     except (StorageError, MerkleError):
         return []
     return [str(finding) for finding in findings]
+
+
+def row_findings(network: Network, validator: EmbeddedValidator) -> list[Finding]:
+    """Return the rows that a validator's file has otherwise than its own tree; none where nobody can tell.
+
+    Everything decided has to be on disk.
+    """
+    alone = not any(other is not validator for other in network.engine.voting())
+    if not validator.is_open or validator.stuck or alone:
+        return []
+    findings: list[Finding] = []
+    path = network.directory.node(validator.name) / TRUTH
+    check = FileCheck(validator.name, path, None, findings.append)
+    try:
+        check.rows(_Remembered(validator.application, _other(network, validator).application))
+    finally:
+        check.close()
+    return findings
+
+
+def _other(network: Network, validator: EmbeddedValidator) -> EmbeddedValidator:
+    return next(other for other in network.engine.voting() if other is not validator)
+
+
+def heal_found(network: Network, name: str, found: Verification) -> list[str]:
+    """Heal what an audit found of a validator, whether it votes or not; return what was done.
+
+    Raises `StorageError` where it does not vote afterwards.
+    """
+    validator = next(one for one in network.engine.validators if one.name == name)
+    network.take_down(validator, "is being healed")
+    files = node_files(network.directory, network.document)
+    done = [one.action for one in heal_files(network.document, files, found, only=name)]
+    _reopen(network, validator)
+    if validator.halted is not None:
+        raise StorageError(f"{name} cannot be healed: {validator.halted}")
+    network.duties = Duties(network)
+    return done
 
 
 def _require_own(own: Application, other: Application, finding: Finding) -> None:

@@ -12,13 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import Table
@@ -51,16 +55,33 @@ MAX_IN_FLIGHT = 4
 LAST_WORDS_S = 2.0
 """How long a connection may take to read its last answers when the node ends, seconds."""
 
+SLICE_S = 0.004
+"""How long the monitor works before it pauses, seconds."""
+
 C = TypeVar("C", bound=IntEnum)
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
 
+class Pace(Struct, frozen=True):
+    """How much watching the nodes' files may cost."""
+
+    share: float = 0.02
+    """Share of one processor's time."""
+    every_s: float = 30.0
+    """Rest between two passes, seconds."""
+
+    def pause(self, spent_s: float) -> float:
+        """Return how long to pause after this much work, so that the share is kept, seconds."""
+        return spent_s * (1 / self.share - 1)
+
+
 class Service:
     """A node at work."""
 
-    def __init__(self, grid: LocalGrid) -> None:
+    def __init__(self, grid: LocalGrid, pace: Pace | None = None) -> None:
         self._grid = grid
+        self._pace = pace or Pace()
         self._executor = ThreadPoolExecutor(1, "node")
         self._writes = GroupCommit(
             self._executor, {"submit": grid.begin_submit, "deliver": grid.begin_deliver}, grid.recover
@@ -75,6 +96,7 @@ class Service:
         status = await asyncio.get_running_loop().run_in_executor(self._executor, self._begin)
         writer = asyncio.create_task(self._writes.run())
         keeper = asyncio.create_task(self._keep_fresh())
+        watcher = asyncio.create_task(self._watch())
         try:
             with listening_socket(path) as listener:
                 ready(status)
@@ -82,6 +104,8 @@ class Service:
         finally:
             path.unlink(missing_ok=True)
             keeper.cancel()
+            watcher.cancel()
+            await asyncio.wait([watcher])
             await self._finish(writer)
 
     def stop(self) -> None:
@@ -116,6 +140,31 @@ class Service:
             error = working.exception()
             if error is not None:
                 _LOG.error("no empty block: %s", foreseen(error))
+
+    async def _watch(self) -> None:
+        """Re-check the nodes' files without end, no faster than the share of time that is left to it.
+
+        Reading is done by a thread of its own, what follows from a suspicion by the node's.
+        """
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "monitor", initializer=_give_way) as executor:
+            await asyncio.sleep(self._pace.every_s)
+            while True:
+                began = loop.time()
+                working = loop.run_in_executor(executor, self._grid.watcher.work, SLICE_S)
+                await asyncio.wait([working])
+                spent = loop.time() - began
+                if error := working.exception():
+                    _LOG.error("the monitor: %s", foreseen(error))
+                    await asyncio.sleep(self._pace.every_s)
+                    continue
+                ended = not self._grid.watcher.busy
+                if working.result() or ended:
+                    attending = loop.run_in_executor(self._executor, self._grid.attend, working.result())
+                    await asyncio.wait([attending])
+                    if error := attending.exception():
+                        _LOG.error("the monitor: %s", foreseen(error))
+                await asyncio.sleep(self._pace.every_s if ended else self._pace.pause(spent))
 
     # connections
 
@@ -231,6 +280,8 @@ def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
         "evidence": evidence,
         "wrap": grid.wrap,
         "heal": grid.heal,
+        "monitor": grid.monitor,
+        "watch": grid.watch,
         "time": grid.clock.now_ms,
         "move_clock": grid.move_clock,
     }
@@ -243,11 +294,16 @@ def _coded(codes: type[C], number: int) -> C:
         raise Malformed(f"there is no {codes.__name__} {number}") from error
 
 
-def serve(grid: LocalGrid, ready: Callable[[Status], None]) -> None:
+def _give_way() -> None:
+    """Let the threads that serve go first."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+
+
+def serve(grid: LocalGrid, ready: Callable[[Status], None], pace: Pace | None = None) -> None:
     """Serve a directory until SIGTERM or SIGINT, as `Service.run` does; closes the grid."""
 
     async def run() -> None:
-        service = Service(grid)
+        service = Service(grid, pace)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, service.stop)
         await service.run(ready)

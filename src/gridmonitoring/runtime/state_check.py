@@ -138,18 +138,19 @@ def _fields(table: object, value: object) -> dict[str, str] | str:
     if not isinstance(table, int) or not isinstance(value, bytes):
         return show((value,))
     try:
-        return dict(_leaves("", decode_row(table, value)))
+        return dict(leaves("", decode_row(table, value)))
     except (EncodingError, ValueError, KeyError):
         return show((value,))
 
 
-def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+def leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a structure by their path, nested ones too, printable."""
     if isinstance(value, Struct):
         for name in value.__struct_fields__:
-            yield from _leaves(f"{path}.{name}" if path else name, getattr(value, name))
+            yield from leaves(f"{path}.{name}" if path else name, getattr(value, name))
     elif isinstance(value, tuple) and value:
         for number, item in enumerate(value):
-            yield from _leaves(f"{path}[{number}]", item)
+            yield from leaves(f"{path}[{number}]", item)
     else:
         yield path, show((value,))
 

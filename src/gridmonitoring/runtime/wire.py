@@ -56,6 +56,8 @@ METHODS: Mapping[str, Any] = {
     "commands": tuple[Bytes16],
     "evidence": tuple[Unsigned, Bytes16, _Position],
     "heal": tuple[_Name],
+    "monitor": tuple[()],
+    "watch": tuple[()],
     "time": tuple[()],
     "move_clock": tuple[Millis],
 }

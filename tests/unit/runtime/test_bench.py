@@ -9,6 +9,7 @@ import pytest
 from gridmonitoring.errors import StorageError
 from gridmonitoring.runtime.bench.ceiling import ed25519_ceiling
 from gridmonitoring.runtime.bench.ingest import bench_ingest
+from gridmonitoring.runtime.bench.monitor import bench_monitor
 from gridmonitoring.runtime.bench.population import SINGLES
 from gridmonitoring.runtime.bench.scale import bench_scale
 from gridmonitoring.runtime.bench.setting import Setting, prepare, quantile, read_batches
@@ -83,3 +84,13 @@ def test_the_ceiling_is_measured() -> None:
 def test_quantiles_are_of_the_sorted_values() -> None:
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
+
+
+def test_monitor_sets_a_pass_beside_ingest(tmp_path: Path) -> None:
+    result = bench_monitor(METERS, ROUNDS, 2, quiet, tmp_path)
+    assert (result.meters, result.validators) == (METERS, 2)
+    assert result.transactions > METERS * ROUNDS
+    assert result.rows > 2 * 8 * METERS
+    assert result.share == pytest.approx(result.pass_us / result.ingest_us)
+    assert result.first_share == pytest.approx(result.first_us / result.ingest_us)
+    assert min(result.first_us, result.pass_us, result.ingest_cpu_us) > 0

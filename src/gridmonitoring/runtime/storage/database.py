@@ -33,6 +33,20 @@ def open_database(path: Path, schema: str, *, read_only: bool = False) -> apsw.C
     return connection
 
 
+def open_live(path: Path) -> apsw.Connection:
+    """Open a database that others write, to read it as it goes on: each query sees what is there then.
+
+    Raises `StorageError`.
+    """
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(5000)
+        connection.execute("PRAGMA cache_size=-2048")
+    except apsw.Error as error:
+        raise StorageError(f"cannot open {path.name}: {error}") from error
+    return connection
+
+
 def open_unchanged(path: Path) -> apsw.Connection:
     """Open a database for one consistent look at it; raises `StorageError`.
 

@@ -14,7 +14,7 @@ import apsw
 from msgspec import Struct
 
 from gridmonitoring.errors import StorageError
-from gridmonitoring.runtime.storage.database import open_unchanged
+from gridmonitoring.runtime.storage.database import open_live, open_unchanged
 from gridmonitoring.runtime.storage.details import SCHEMA as DETAILS_SCHEMA
 from gridmonitoring.runtime.storage.truth import SCHEMA as TRUTH_SCHEMA
 
@@ -123,13 +123,13 @@ SHAPES = {shape.name: shape for shape in (*TRUTH_TABLES, *DETAIL_TABLES)}
 class StoredFile:
     """A validator's file opened for reading only, whatever is in it."""
 
-    def __init__(self, path: Path, schema: str) -> None:
-        """Open a file that must be there; raises `StorageError`."""
+    def __init__(self, path: Path, schema: str, *, live: bool = False) -> None:
+        """Open a file that must be there, for one look or `live`; raises `StorageError`."""
         if not path.is_file():
             raise StorageError(f"{path.name} is missing")
         self.path = path
         self._schema = schema
-        self._db = open_unchanged(path)
+        self._db = open_live(path) if live else open_unchanged(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -153,11 +153,11 @@ class StoredFile:
         return [name for name in sorted({*proper, *found}) if proper.get(name) != found.get(name)]
 
 
-def stored_truth(path: Path) -> StoredFile:
-    """Open a truth for checking; raises `StorageError`."""
-    return StoredFile(path, TRUTH_SCHEMA)
+def stored_truth(path: Path, *, live: bool = False) -> StoredFile:
+    """Open a truth for checking, as it is now or `live`; raises `StorageError`."""
+    return StoredFile(path, TRUTH_SCHEMA, live=live)
 
 
-def stored_details(path: Path) -> StoredFile:
-    """Open a detail store for checking; raises `StorageError`."""
-    return StoredFile(path, DETAILS_SCHEMA)
+def stored_details(path: Path, *, live: bool = False) -> StoredFile:
+    """Open a detail store for checking, as it is now or `live`; raises `StorageError`."""
+    return StoredFile(path, DETAILS_SCHEMA, live=live)

@@ -19,6 +19,7 @@ from gridmonitoring.user_layer.cli.evidence import evidence
 from gridmonitoring.user_layer.cli.init import init
 from gridmonitoring.user_layer.cli.install import install
 from gridmonitoring.user_layer.cli.meter import app as meter_app
+from gridmonitoring.user_layer.cli.monitor import monitor
 from gridmonitoring.user_layer.cli.node import node
 from gridmonitoring.user_layer.cli.output import Guard
 from gridmonitoring.user_layer.cli.pay import pay
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, init, register, install, pay, tariff, capacity, node, evidence, verify, audit):
+for command in (demo, init, register, install, pay, tariff, capacity, node, evidence, verify, audit, monitor):
     app.command()(command)
 app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")

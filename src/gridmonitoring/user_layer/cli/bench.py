@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from gridmonitoring.runtime.bench.ingest import bench_ingest
+from gridmonitoring.runtime.bench.monitor import bench_monitor
 from gridmonitoring.runtime.bench.scale import SIZES, bench_scale
 from gridmonitoring.runtime.bench.verify import bench_verify
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, note
@@ -87,3 +88,27 @@ def scale(
         ("memory per meter that reported", f"{result.bytes_per_meter:,.0f} bytes"),
     ]
     Output(as_json).result(msgspec.to_builtins(result), lambda out: out.print(facts("Scale", rows)))
+
+
+@app.command()
+def monitor(
+    meters: Annotated[int, typer.Option(min=1, max=1_000_000, help="Meters that report.")] = 1_000,
+    reports: Annotated[int, typer.Option(min=1, max=100_000, help="Reports of each meter.")] = 100,
+    validators: Annotated[int, typer.Option(min=1, max=64, help="Validators in this process.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure a pass of the monitor over what a network stores, beside what taking it in cost.
+
+    Example: gridmon bench monitor --meters 1000 --reports 100
+    """
+    result = bench_monitor(meters, reports, validators, note)
+    rows = [
+        ("chain", f"{result.transactions:,} transactions, {result.rows:,} rows, {validators} validators"),
+        ("ingest per report", f"{result.ingest_us:,.1f} us, {result.ingest_cpu_us:,.1f} us of CPU"),
+        (
+            "first pass",
+            f"{result.first_us:,.2f} us per transaction, {100 * result.first_share:.1f} % of ingest",
+        ),
+        ("later pass", f"{result.pass_us:,.2f} us per transaction, {100 * result.share:.1f} % of ingest"),
+    ]
+    Output(as_json).result(msgspec.to_builtins(result), lambda out: out.print(facts("Monitor", rows)))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gridmonitoring.errors import UserError
+from gridmonitoring.runtime.clock import time_text
+
+__all__ = ["parse_time", "time_text"]
 
 
 def parse_time(text: str, option: str) -> int:
@@ -18,10 +21,3 @@ def parse_time(text: str, option: str) -> int:
     if milliseconds < 0:
         raise UserError(f"{option}: {text} is before 1970")
     return milliseconds
-
-
-def time_text(milliseconds: int | None) -> str:
-    """Return a time as ISO 8601 in UTC, `-` for none."""
-    if not milliseconds:
-        return "-"
-    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

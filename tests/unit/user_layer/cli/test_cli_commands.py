@@ -110,6 +110,7 @@ def test_help_and_version_need_nothing() -> None:
         "evidence",
         "verify",
         "audit",
+        "monitor",
     ):
         said = call(command, "--help")
         assert said.code == 0
@@ -118,7 +119,7 @@ def test_help_and_version_need_nothing() -> None:
     for group, names in (
         ("show", ("network", "meter", "thread", "block")),
         ("meter", ("run",)),
-        ("bench", ("ingest",)),
+        ("bench", ("ingest", "monitor")),
     ):
         for name in names:
             said = call(group, name, "--help")

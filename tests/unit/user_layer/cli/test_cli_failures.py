@@ -149,6 +149,8 @@ def test_what_cannot_be_done_is_one_clear_line(
         ("node",),
         ("verify",),
         ("audit",),
+        ("monitor",),
+        ("monitor", "--report", "1"),
         ("meter", "run", "--meter", "00"),
         ("evidence", "--meter", "00", "--kind", "bill", "-o", "x"),
     ],
