@@ -17,9 +17,11 @@ from gridmonitoring.blockchain.state_rows import (
     DueRow,
     LotRow,
     MessageRow,
+    PartyRow,
     SideRow,
     Table,
     height_key,
+    party_key,
 )
 from gridmonitoring.errors import Refused
 from gridmonitoring.processing.blocks import (
@@ -48,6 +50,7 @@ class Duties:
     def after(self, decision: Decision) -> None:
         """Do what a decided block made due, and what that makes due in turn."""
         self._note(decision)
+        stuck = False
         while self._due or self._messages:
             raws = [*self._side_blocks(), *self._locks()]
             if not raws:
@@ -55,8 +58,19 @@ class Duties:
             following = self._network.engine.decide(raws, self._network.clock.now_ms())
             following.durable.result()
             self._note(following)
-            if all(receipt.error is not None for receipt in following.receipts):
+            refused = all(receipt.error is not None for receipt in following.receipts)
+            if refused and stuck:
                 return  # as when a node signed ahead of its clock: tried again after the next block
+            if refused:
+                self._number_on()
+            stuck = refused
+
+    def _number_on(self) -> None:
+        """Have the nodes number on from the ledger: somebody else may have signed with their keys."""
+        for node, signer in self._network.nodes.items():
+            row: PartyRow | None = self._network.row(Table.PARTY, party_key(signer.role, node))
+            if row is not None:
+                signer.resume_after(row.nonce)
 
     def _note(self, decision: Decision) -> None:
         network = self._network
