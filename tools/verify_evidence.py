@@ -39,14 +39,23 @@ DAY_MS = 86_400_000
 LONGEST_MS = 10 * 366 * DAY_MS
 MAX_PARTIES, MAX_VALIDATORS = 1024, 128
 
-KINDS = {1: "reading", 2: "purchase", 3: "block", 4: "message", 5: "command", 6: "statement", 7: "bill"}
-TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(60, 63)}
-FORM, REPORT, LOCK, SIDE_BLOCK = 22, 23, 24, 25
+KINDS = {
+    1: "reading",
+    2: "purchase",
+    3: "block",
+    4: "message",
+    5: "command",
+    6: "statement",
+    7: "bill",
+    30: "accusation",
+}
+TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(50, 54), *range(60, 63)}
+FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE = 22, 23, 24, 25, 53
 VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
-TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE}
+TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
-TABLES = {*range(1, 23), *range(40, 43)}
+TABLES = {*range(1, 23), 35, 36, *range(40, 43)}
 COMMANDS = {
     1: "credit",
     2: "message",
@@ -59,6 +68,8 @@ COMMANDS = {
     9: "reversal",
     10: "script",
     11: "close",
+    30: "penalty",
+    31: "compensation",
 }
 SCRIPT_COMMAND = 10
 IMPORT_TOTAL = bytes((1, 0, 1, 8, 0, 255))
@@ -174,7 +185,7 @@ SHAPES = {
     "registers": "{[b6 u]}",
     "former": "{[b32 u u]}",
     "validators": "{[b16 name b32 u1-1000000]}",
-    "bundle": "['evidence/1' u1-7 b32 {[b b b path]} b {[u b path]} {[u b b b path]} {[b16 registers]}]",
+    "bundle": "['evidence/1' u1-30 b32 {[b b b path]} b {[u b path]} {[u b b b path]} {[b16 registers]}]",
     "parameters": "[b4 u4-24 u u u]",
     "genesis": "['genesis/1' name t1-64 u t3 u0-4 parameters u b32 {[u1-12 name b32 b32]} validators]",
     "validator-set": "['validators/1' validators]",
@@ -182,6 +193,8 @@ SHAPES = {
     "form": "[signed signed b16 b32 t1-64 b32 b32 u u id]",
     "report": "[epoch short short short u b32 b32 b32/[registers i]]",
     "lock": "[b16 u document]",
+    "accuse": "[b16 signed]",
+    "delivery": "['delivery/1' b16 b16 u u u b]",
     "request": "['purchase-request/1' short b16 b16 u t3 b16 u]",
     "payment": "['payment/1' b16 b32 u t3 b1-64 u]",
     "parent-body": "[u [u u time time time] [b16 b32 u b16 b64] u t1-64 u b32 b32 u b32 u b32 short id]",
@@ -193,7 +206,7 @@ SHAPES = {
     "lot-row": "[b32 b16 u u time time time b16 b16 b0-16 u u b32 b32 u b32 u id u b u u short]",
     "block-row": "[b32 b16 u]",
     "side-row": "[b16 u b id u]",
-    "command-row": "[u1-11 epoch b32 u u u u document]",
+    "command-row": "[u1-31 epoch b32 u u u u document]",
     "statement": "['statement/1' u u u u b32 {[b6 u u]} {[u1-63 u u]} u u u u u u u u u u u u u0-999999999]",
     "account-row": "['account/1' {[u u]} u u u u statement]",
     "agreement": "['agreement/1' b16 b16 b16 u b32 ['billing-terms/1' u u u u u] ...]",
@@ -202,7 +215,7 @@ SHAPES = {
     "tariff": "['tariff/1' b16 t1-64 t3 u u1-3 {[u1-63 u]} {[time u]} {[u u u]} u u calendar]",
     "tariff-row": "[tariff key]",
 }
-BODIES = {FORM: "form", REPORT: "report", LOCK: "lock", SIDE_BLOCK: "lock"}
+BODIES = {FORM: "form", REPORT: "report", LOCK: "lock", SIDE_BLOCK: "lock", ACCUSE: "accuse"}
 _TOKEN = re.compile(r"\.\.\.|'[^']*'|[\[\]{}/]|[^\s\[\]{}/]+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9./-]{0,63}")
 _LEAF = re.compile(r"([uibt])(?:(\d+)(?:-(\d+))?)?")
@@ -819,6 +832,7 @@ def _command(case: Case) -> dict[str, Any]:
     with _step(7):
         key = case.one(COMMAND)
         row = case.get(COMMAND, key, "command-row")
+        _need(row[0] in COMMANDS, "a command of no known kind")
         rows = {(COMMAND, key)}
         if row[0] == SCRIPT_COMMAND:
             agreement = _read(row[7], MAX_DOCUMENT, "agreement", "the agreement")
@@ -829,7 +843,7 @@ def _command(case: Case) -> dict[str, Any]:
         "meter": key[:16].hex(),
         "number": int.from_bytes(key[16:], "big"),
         "command": COMMANDS[row[0]],
-        "money": row[6] if row[0] in (1, 9) else 0,
+        "money": row[6] if row[0] in (1, 9, 30, 31) else 0,
         "time": row[3],
         "expires": row[4],
     }
@@ -946,6 +960,41 @@ def billing_days(transitions: list[list[int]], time: int) -> tuple[int, int]:
 
 # --- the one entry point
 
+
+def _accusation(case: Case) -> dict[str, Any]:
+    with _step(7):
+        accusation = case.first(ACCUSE)
+        mid, signed = accusation.body
+        payload, signature = _split(signed)
+        delivery = _read(payload, MAX_DOCUMENT, "delivery", "the delivery")
+        accused = (PARTY, bytes((NODE,)) + delivery[1])
+        case.exactly(case.transactions, [ACCUSE], {_party_row(accusation), accused})
+    with _step(8):
+        _check_signer(case, accusation)
+        key = _party_key(case, NODE, delivery[1], accusation.place)
+        message = _to_be_signed("gridmon/delivery/1", case.chain, payload)
+        _check_signature(key, message, signature, "the accused node")
+    with _step(9):
+        _need(delivery[2] == mid, "the delivery is for another meter")
+        _need(not _holds(delivery[6], cbor2.dumps(case.genesis)), "a quorum signed what this node delivered")
+    return {
+        "meter": mid.hex(),
+        "node": delivery[1].hex(),
+        "told": KINDS.get(delivery[4], "nothing known"),
+        "number": delivery[5],
+        "time": accusation.time,
+        "log_index": accusation.place,
+    }
+
+
+def _holds(bundle: bytes, genesis: bytes) -> bool:
+    """Tell whether a bundle proves something that a meter may be told."""
+    try:
+        return verify(bundle, genesis)["kind"] in ("command", "statement", "bill")
+    except NotProven:
+        return False
+
+
 CHECKS: dict[int, Callable[[Case], dict[str, Any]]] = {
     1: _reading,
     2: _purchase,
@@ -954,6 +1003,7 @@ CHECKS: dict[int, Callable[[Case], dict[str, Any]]] = {
     5: _command,
     6: _account,
     7: _bill,
+    30: _accusation,
 }
 
 
@@ -963,6 +1013,7 @@ def verify(bundle: bytes, genesis: bytes) -> dict[str, Any]:
         _, kind, named, history, note, logged, listed, openings = _read(
             bundle, MAX_BUNDLE, "bundle", "the bundle"
         )
+        _need(kind in CHECKS, "a bundle of no known kind")
     with _step(2):
         founding = _read(genesis, MAX_DOCUMENT, "genesis", "the genesis document")
         chain = _shad(genesis)
@@ -1070,6 +1121,9 @@ def sentence(proven: dict[str, Any]) -> str:
     if proven["kind"] == "command":
         until = _when(facts["expires"])
         return f"Command {facts['number']} ({facts['command']}) to {who} of {when} is valid until {until}."
+    if proven["kind"] == "accusation":
+        told = f"{facts['told']} {facts['number']}"
+        return f"Node {facts['node']} signed, for {who}, a {told} that no quorum proves; accused on {when}."
     charge, credit, debt = (_money(proven, facts[name]) for name in ("charge", "credit", "debt"))
     left = f"charged {charge}, left {credit} of credit and {debt} of debt"
     by = ", recomputed by the agreed tariff" if proven["kind"] == "bill" else ""

@@ -13,7 +13,7 @@ from gridmonitoring.errors import CannotOpen
 from gridmonitoring.keys.sealed_commands import open_command, read_command
 from gridmonitoring.runtime.entropy import new_keys
 from gridmonitoring.runtime.texts import load_texts
-from tests.conformance.conftest import use_up
+from tests.conformance.conftest import MONEY, use_up
 from tests.support.home import Home
 
 PAPER = {
@@ -167,3 +167,36 @@ def test_normal_flow_is_reported_and_has_no_message(living: Home) -> None:
     living.live(45, 100)
     assert living.meter().sequence == before + 3
     assert living.told() == told
+
+
+def test_the_six_messages_reach_the_screen_and_a_side_block_each_with_its_time(living: Home) -> None:
+    """Algorithm 1 from end to end: what the meter displays is in a side block, with the time of the state."""
+    shown: dict[Message, int] = {Message.INSTALLATION_SUCCESSFUL: 0}
+
+    def look() -> None:
+        display = living.agent.display()
+        if display.message is not None:
+            shown.setdefault(display.message, display.message_time)
+
+    while living.agent.meter.account.credit:
+        living.live(30, 3000)
+        look()
+    living.buy(MONEY)
+    living.meet()
+    living.agent.accept_reconnection(living.now)
+    living.agent.sense(Status.METER_COVER, living.now)
+    look()
+    living.meet()
+    living.wait()
+    living.agent._commit(living.agent.meter.distrust(living.now))
+    look()
+    for _ in range(3):
+        living.meet()
+    times: dict[int, list[int]] = {}
+    for entry in entries(living):
+        times.setdefault(entry.code, []).append(entry.tsm)
+    for message in PAPER:
+        assert times[message][0] > 0
+        assert message in shown
+    del shown[Message.INSTALLATION_SUCCESSFUL]
+    assert all(since >= times[message][0] for message, since in shown.items())

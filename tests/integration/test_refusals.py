@@ -18,10 +18,14 @@ from gridmonitoring.processing.state_transition import TRANSITIONS
 from tests.support.acts import story
 from tests.support.network import SmallNetwork, report_wires, small_network
 from tests.support.project import SOURCE
-from tests.support.refusals import envelopes, money, parties, reports, supply, watch
+from tests.support.refusals import disputes, envelopes, money, parties, reports, supply, watch
 from tests.support.refusals.scene import Lies, Scene
 
-LIES: Lies = {**envelopes.LIES, **parties.LIES, **supply.LIES, **money.LIES, **reports.LIES, **watch.LIES}
+TABLES = (
+    *(envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES, watch.LIES),
+    disputes.LIES,
+)
+LIES: Lies = {what: lie for table in TABLES for what, lie in table.items()}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def name_of(error: GridMonitoringError | None) -> str:
 
 
 def test_no_lie_stands_for_another() -> None:
-    tables = (envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES, watch.LIES)
+    tables = TABLES
     assert len(LIES) == sum(len(table) for table in tables)
 
 

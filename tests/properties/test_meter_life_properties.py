@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.state_rows import CommandKind, Table
+from gridmonitoring.blockchain.state_rows import CommandKind, FindingState, Table
 from gridmonitoring.contracts.agreement import NoCutWindow
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, Status
-from gridmonitoring.contracts.violations import Violation
+from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
 from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff
 from tests.support.billing import CENT, DAY, HOUR, MINUTE, NIGHT_AND_DAY, flat, slabs, time_of_use
@@ -45,6 +45,20 @@ agreed = st.fixed_dictionaries(
         "no_cut": st.sampled_from(((), (), (NoCutWindow((), 0, 300),))),
     }
 )
+actions = st.tuples(
+    st.sampled_from((30 * CENT, 200 * CENT)), st.booleans(), st.booleans(), st.sampled_from((20 * CENT, 0))
+).map(
+    lambda how: (
+        AgreedAction(Violation.TAMPER, ActionKind.PENALTY, how[0], cut_off=how[1], notice=how[2]),
+        AgreedAction(
+            Violation.INTEGRITY_FAILURE,
+            ActionKind.COMPENSATION if how[3] else ActionKind.NONE,
+            how[3],
+            cut_off=False,
+            notice=how[2],
+        ),
+    )
+)
 money = st.sampled_from((CENT, 95 * CENT, 140 * CENT, 300 * CENT, 1_000 * CENT)) | st.integers(1, 400 * CENT)
 load = st.sampled_from((40, 700, 2_500, 6_000))
 seldom = st.sampled_from((False, False, True))
@@ -57,14 +71,29 @@ class MeterLife(RuleBasedStateMachine):
         super().__init__()
         self.payments: list[bytes] = []
 
-    @initialize(tariff=tariffs, agreed=agreed, first=money, rough=seldom, moving=seldom)
-    def install(self, tariff: Tariff, agreed: dict[str, Any], first: int, rough: bool, moving: bool) -> None:
+    @initialize(
+        tariff=tariffs, agreed=agreed, first=money, rough=seldom, moving=seldom, done=st.none() | actions
+    )
+    def install(
+        self, tariff: Tariff, agreed: dict[str, Any], first: int, rough: bool, moving: bool, done: Any
+    ) -> None:
         self.grid = SmallGrid()
         self.now = EVENING
-        self.rough, self.moving = rough, moving
-        self.house = House(self.grid, tariff, start=self.now, **agreed)
+        self.rough, self.moving, self.done = rough or bool(done), moving, done
+        self.house = House(self.grid, tariff, start=self.now, **self.agreed_on(agreed))
         self.house.install(self.now + 1)
         self.payments.append(self.house.buy(first, self.now + 5))
+
+    def agreed_on(self, agreed: dict[str, Any]) -> dict[str, Any]:
+        """Return terms with what is agreed for violations.
+
+        What is left of a lot that a penalty draws on is not known while there is debt beside it: then all of
+        a top-up goes to debt.
+        """
+        if not self.done:
+            return agreed
+        billing = replace(agreed["billing"], debt_recovery_permille=1000)
+        return {**agreed, "billing": billing, "actions": self.done}
 
     @property
     def open(self) -> bool:
@@ -96,7 +125,7 @@ class MeterLife(RuleBasedStateMachine):
     def buy(self, amount: int) -> None:
         self.payments.append(self.house.buy(amount, self.tick()))
 
-    @precondition(lambda self: self.payments and not self.house.agent.display().debt)
+    @precondition(lambda self: self.payments and not self.done and not self.house.agent.display().debt)
     @rule(which=st.integers(0, 10))
     def bounce(self, which: int) -> None:
         # How much was left of a lot that is taken back is not known while there is debt beside it.
@@ -135,9 +164,32 @@ class MeterLife(RuleBasedStateMachine):
     @rule(tariff=tariffs, agreed=agreed)
     def new_terms(self, tariff: Tariff, agreed: dict[str, Any]) -> None:
         own = publish(self.grid, tariff, self.tick())
+        terms = self.agreed_on(agreed)
         self.house.agree(
-            replace(self.house.agreement, tariff=own.digest, valid_from_ms=self.now, **agreed), self.now
+            replace(self.house.agreement, tariff=own.digest, valid_from_ms=self.now, **terms), self.now
         )
+
+    @precondition(lambda self: self.done)
+    @rule()
+    def rubbish(self) -> None:
+        agent = self.house.agent
+        agent._commit(agent.meter.distrust(self.tick()))
+
+    @precondition(lambda self: self.house.findings())
+    @rule(which=st.integers(0, 10), upheld=st.booleans())
+    def contest(self, which: int, upheld: bool) -> None:
+        findings = self.house.findings()
+        number = list(findings)[which % len(findings)]
+        young = max(self.now, self.grid.meter(self.house.mid).time) < findings[number].time + 29 * DAY
+        if findings[number].state is FindingState.RECORDED and young:
+            self.house.dispute(number, self.tick())
+        elif findings[number].state is FindingState.DISPUTED:
+            self.house.decide(number, self.tick(), upheld=upheld)
+
+    @precondition(lambda self: self.grid.meter(self.house.mid).cut_off)
+    @rule()
+    def lift(self) -> None:
+        self.house.lift(self.tick())
 
     @precondition(lambda self: self.open and self.rough)
     @rule(kind=st.sampled_from((CommandKind.DISCONNECT, CommandKind.RECONNECT, CommandKind.MESSAGE)))
@@ -180,7 +232,8 @@ class MeterLife(RuleBasedStateMachine):
     @invariant()
     def nothing_but_tampering_is_a_violation(self) -> None:
         if hasattr(self, "house"):
-            assert set(self.grid.violations(self.house.mid)) <= {Violation.TAMPER}
+            expected = {Violation.TAMPER, *([Violation.INTEGRITY_FAILURE] if self.done else [])}
+            assert set(self.grid.violations(self.house.mid)) <= expected
 
     @invariant()
     def no_power_without_reason(self) -> None:

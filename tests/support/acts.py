@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import (
-    ClearTamper,
+    Accuse,
     CloseAccount,
     ConfirmKey,
     CopyDiffers,
@@ -26,15 +26,24 @@ from gridmonitoring.blockchain.bodies import (
     ReversePayment,
     RevokeKey,
     RotateKey,
-    Supply,
     SwapDevice,
 )
+from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import FoundingParty, Proposal
-from gridmonitoring.blockchain.state_rows import GovernanceRow, MeterRow, PartyRow, Table, party_key
+from gridmonitoring.blockchain.state_rows import (
+    GovernanceRow,
+    MeterRow,
+    OpenFindingRow,
+    PartyRow,
+    Table,
+    open_finding_key,
+    party_key,
+)
 from gridmonitoring.contracts.meter_rule import Event, Relay, Status
+from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.accounts import CLOSE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import SWAP_DOMAIN
 from gridmonitoring.registration.installation_code import code_key
@@ -45,7 +54,15 @@ from gridmonitoring.registration.registrar import (
     new_key_document,
     replacement_document,
 )
+from gridmonitoring.runtime.contract_offices import (
+    clear_tamper,
+    control_supply,
+    decide_dispute,
+    dispute,
+    lift_cut_off,
+)
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
+from gridmonitoring.runtime.meter_port import sign_delivery
 from gridmonitoring.runtime.network import Network
 from gridmonitoring.runtime.offices import (
     commitment,
@@ -148,17 +165,29 @@ def swap(network: Network, mid: bytes, registers: Registers, time: int, *, epoch
 
 def wish(meter: MeterInHand, time: int, *, on: bool, power_limit: int = 0) -> bytes:
     """Return the consumer's own control of the supply."""
-    return meter.consumer.transaction(Kind.SUPPLY, Supply(meter.mid, on, power_limit), time)
+    return control_supply(meter.consumer, meter.mid, time, on=on, power_limit=power_limit)
 
 
 def clearing(network: Network, mid: bytes, time: int, *, second: str = "operator-b") -> bytes:
     """Return the clear of a meter's last tamper by two operators."""
     meter: MeterRow = network.row(Table.METER, mid)
-    document = encode([mid, meter.epoch, meter.tampered])
-    other = network.signer(second)
-    approval = other.document(CLEAR_DOMAIN, document)
-    body = ClearTamper(mid, meter.epoch, other.id, approval, meter.tampered)
-    return network.signer("operator-a").transaction(Kind.CLEAR_TAMPER, body, time)
+    first, other = network.signer("operator-a"), network.signer(second)
+    return clear_tamper(first, other, mid, meter.epoch, meter.tampered, time)
+
+
+def decision(
+    network: Network, mid: bytes, number: int, time: int, *, upheld: bool = False, second: str = "operator-b"
+) -> bytes:
+    """Return the decision of a dispute by two operators."""
+    first, other = network.signer("operator-a"), network.signer(second)
+    return decide_dispute(first, other, mid, number, time, upheld=upheld)
+
+
+def accusation(network: Network, mid: bytes, bundle: bytes, time: int, by: str = "node-01") -> bytes:
+    """Return the accusation of the first node for a delivery that it signed."""
+    accused = network.signer("node-01")
+    signed = sign_delivery(accused, mid, 1, int(EvidenceKind.STATEMENT), 1, bundle)
+    return network.signer(by).transaction(Kind.ACCUSE, Accuse(mid, signed), time)
 
 
 def tamper(meter: MeterInHand) -> bytes:
@@ -210,6 +239,13 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     small.submit([wish(first, clock.now_ms(), on=False, power_limit=2000)])
     small.submit([tamper(second)])
     clock.move_to(second.time)
+    found: OpenFindingRow = network.row(Table.OPEN_FINDING, open_finding_key(second.mid, Violation.TAMPER))
+    small.submit([dispute(second.consumer, second.mid, found.number, clock.now_ms())])
+    small.submit([decision(network, second.mid, found.number, clock.now_ms())])
+    first.resume()
+    cut = first.claim(Event.CUT_OFF, Relay.DISCONNECTED, settles=True, time=clock.now_ms())
+    small.submit([cut, lift_cut_off(network.signer("utility"), first.mid, clock.now_ms())])
+    small.submit([accusation(network, second.mid, b"no proof at all", clock.now_ms())])
     small.submit([clearing(network, second.mid, clock.now_ms())])
     small.submit([swap(network, second.mid, ((bytes(IMPORT_TOTAL), second.register),), clock.now_ms())])
     vendor = network.signer("vendor")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.checkpoint import Checkpoint, decode_note, encode_note
 from gridmonitoring.blockchain.evidence_builders import (
+    build_accusation,
     build_bill,
     build_block,
     build_command,
@@ -35,6 +36,7 @@ from gridmonitoring.blockchain.state_rows import (
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.keys.signatures import sign_raw
+from tests.support.evidence_accusations import accuse, forged_statement
 from tests.support.evidence_story import (
     HIDDEN,
     MID,
@@ -80,6 +82,7 @@ def proven_bundles() -> tuple[bytes, dict[str, bytes]]:
     lock_form(story)
     bundles["purchase with a locked block"] = build_purchase(chain, story.form)
     bundles["purchase block"] = build_block(chain, MID, 1, (story.form, story.hidden, story.settled))
+    bundles["accusation"] = build_accusation(chain, accuse(chain, forged_statement(chain)))
     hand_over(chain)
     bundles["reading after the validators changed twice"] = build_reading(chain, story.hidden, OPENED)
     return chain.genesis(), bundles

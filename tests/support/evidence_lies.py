@@ -33,6 +33,7 @@ from gridmonitoring.blockchain.state_rows import (
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.credit import Account
+from tests.support import evidence_accusations as accusations
 from tests.support.billing import reading
 from tests.support.evidence_cases import OPENED, Refused, bundle_of, changed, parts
 from tests.support.evidence_story import (
@@ -69,6 +70,10 @@ def lying_bundles() -> Iterator[Refused]:
     yield from _wrong_blocks()
     yield from _wrong_forms()
     yield from _wrong_lives()
+    story = tell()
+    for lie in accusations.lies(story.chain):
+        bundle = bundle_of(story.chain, EvidenceKind.ACCUSATION, lie.indices, accusations.ROWS)
+        yield Refused(lie.name, lie.step, bundle, story.chain.genesis())
 
 
 def _wrong_items() -> Iterator[Refused]:

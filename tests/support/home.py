@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.parent_block import ParentBlock, decode_parent
 from gridmonitoring.blockchain.side_block import SideBlock, decode_side
-from gridmonitoring.blockchain.state_rows import MeterRow, SupplyPointRow, Table
+from gridmonitoring.blockchain.state_rows import (
+    FindingRow,
+    MessageRow,
+    MeterRow,
+    SupplyPointRow,
+    Table,
+    height_key,
+)
 from gridmonitoring.blockchain.transactions import Payload, decode_payload
 from gridmonitoring.contracts.agreement import Agreement, CustomerClass
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Relay
-from gridmonitoring.energy_center.credit import BillingTerms
+from gridmonitoring.energy_center.credit import Account, BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.entropy import new_keys, random_bytes
@@ -62,6 +71,10 @@ class Line:
         """Return what the meter hears."""
         return self._gateway.commands(mid) if self.instead is None else self.instead
 
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Hand a delivery over whose proof does not hold."""
+        return self._gateway.accuse(mid, delivery)
+
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Hand wrapped keys over."""
         self._gateway.wrap(keys)
@@ -77,6 +90,7 @@ class Home:
         house_number: str = "12b",
         custodian: bytes = b"",
         custodian_may_read: bool = False,
+        **agreed: Any,
     ) -> None:
         """`custodian` is the HPKE key of the utility's custodian, who reads where the agreement says so."""
         self.small = small
@@ -85,7 +99,7 @@ class Home:
         self.consumer = consumer_signer(self.network, f"consumer {house_number}", new_keys())
         self.made = new_meter(house_number)
         self.mid = self.made.mid
-        self.agreement = Agreement(
+        agreement = Agreement(
             self.network.signer("utility").id,
             self.consumer.id,
             self.mid,
@@ -102,6 +116,7 @@ class Home:
             (),
             small.clock.now_ms(),
         )
+        self.agreement = replace(agreement, **agreed)
         self.keys = new_keys()
         self.device = Device(
             *(self.network.document, self.mid, 1, self.agreement, (tariff,)),
@@ -207,6 +222,22 @@ class Home:
         blocks = [decode_side(body.block) for body in self._blocks(Kind.SIDE_BLOCK)]
         entries = sorted((e.number, e.message.code) for block in blocks for e in block.body.entries)
         return [Message(code) for _, code in entries]
+
+    def findings(self) -> dict[int, FindingRow]:
+        """Return the violations of the meter with their receipts, by number."""
+        numbers = range(1, self.meter().messages + 1)
+        rows = {n: self.network.row(Table.FINDING, height_key(self.mid, n)) for n in numbers}
+        return {number: row for number, row in rows.items() if row is not None}
+
+    def entries(self) -> dict[int, MessageRow]:
+        """Return what the side blocks of the thread hold, by number."""
+        blocks = [decode_side(body.block) for body in self._blocks(Kind.SIDE_BLOCK)]
+        return {entry.number: entry.message for block in blocks for entry in block.body.entries}
+
+    def account(self) -> Account:
+        """Return the account that the ledger has."""
+        row: Account = self.network.row(Table.ACCOUNT, self.mid)
+        return row
 
     def relay(self) -> Relay:
         """Return where the meter's relay is."""

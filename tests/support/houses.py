@@ -13,19 +13,22 @@ from gridmonitoring.blockchain.bodies import (
     Capacity,
     ClearTamper,
     CloseAccount,
+    Dispute,
     Form,
     Kind,
+    LiftCutOff,
     LinkMeter,
     PaymentConfirmation,
     PublishTariff,
     PurchaseRequest,
     Registration,
+    Resolve,
     ReversePayment,
     Supply,
     SupplyPoint,
     SwapDevice,
 )
-from gridmonitoring.blockchain.state_rows import SupplyPointRow, Table
+from gridmonitoring.blockchain.state_rows import FindingRow, SupplyPointRow, Table, height_key
 from gridmonitoring.blockchain.transactions import Transaction, party_id
 from gridmonitoring.contracts.agreement import Agreement, CustomerClass, encode_agreement
 from gridmonitoring.encoding.bounds import Role
@@ -35,6 +38,7 @@ from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff, energy_for
 from gridmonitoring.keys.sealed_boxes import hpke_public_key
 from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.disputes import RESOLVE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
 from gridmonitoring.registration.installation_code import code_key
@@ -204,6 +208,31 @@ class House:
         approval = self.grid.document("operator-2", CLEAR_DOMAIN, document)
         body = ClearTamper(self.mid, self.epoch, second, approval, sequence)
         return self.grid.act("operator", Role.OPERATOR, Kind.CLEAR_TAMPER, body, time)
+
+    def findings(self) -> dict[int, FindingRow]:
+        """Return the violations of the meter with their receipts, by number."""
+        keys = {n: (Table.FINDING, height_key(self.mid, n)) for n in range(1, self._messages() + 1)}
+        return {number: self.grid.rows[key] for number, key in keys.items() if key in self.grid.rows}
+
+    def _messages(self) -> int:
+        return self.grid.meter(self.mid).messages
+
+    def dispute(self, number: int, time: int) -> Transaction:
+        """The consumer disputes a violation."""
+        body = Dispute(self.mid, number, b"")
+        return self.grid.act(self.name, Role.CONSUMER, Kind.DISPUTE, body, time, self.consumer)
+
+    def decide(self, number: int, time: int, *, upheld: bool) -> Transaction:
+        """Two operators decide a dispute."""
+        second = founding_party(Role.OPERATOR, "operator-2").id()
+        document = encode([self.mid, number, upheld])
+        approval = self.grid.document("operator-2", RESOLVE_DOMAIN, document)
+        body = Resolve(self.mid, number, upheld, second, approval)
+        return self.grid.act("operator", Role.OPERATOR, Kind.RESOLVE, body, time)
+
+    def lift(self, time: int) -> None:
+        """The utility lifts a cut-off."""
+        self.grid.act("utility", Role.UTILITY, Kind.LIFT_CUT_OFF, LiftCutOff(self.mid), time)
 
     def close(self, time: int) -> None:
         """The consumer moves out."""

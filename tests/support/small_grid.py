@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Kind, Report
+from gridmonitoring.blockchain.bodies import Accuse, Kind, Report
 from gridmonitoring.blockchain.evidence_builders import build_bill, build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.ledger import Ledger, make_chain
@@ -29,9 +29,11 @@ from gridmonitoring.blockchain.transactions import Transaction, decode_transacti
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError, Refused
 from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_sealed
+from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery
 from gridmonitoring.keys.signatures import sign, signing_context, verify_signature
 from gridmonitoring.processing.state_transition import apply_transaction, genesis_rows
 from gridmonitoring.processing.threads import meter_of, order
@@ -60,6 +62,7 @@ class SmallGrid(MiniChain):
         self.wrapped: dict[tuple[bytes, int, int, bytes], bytes] = {}
         self.effects: list[Any] = []
         self.bills = False
+        self.accused_at = [0, 0]
         self.settled_at: dict[bytes, int] = {}
         self.block_time = FUTURE
 
@@ -189,7 +192,26 @@ class SmallGrid(MiniChain):
         """Seal a bundle to the device in service."""
         epoch = self.meter(mid).epoch
         device: DeviceRow = self.rows[Table.DEVICE, device_key(mid, epoch)]
-        return seal_command(self.id, mid, epoch, kind, number, device.hpke_key, bundle)
+        delivery = self.deliver(mid, kind, number, bundle)
+        return seal_command(self.id, mid, epoch, kind, number, device.hpke_key, delivery)
+
+    def deliver(
+        self, mid: bytes, kind: EvidenceKind, number: int, bundle: bytes, node: str = "node-1"
+    ) -> bytes:
+        """Return a node's signed delivery of a bundle."""
+        signer = founding_party(Role.NODE, node).id()
+        delivery = Delivery(signer, mid, self.meter(mid).epoch, int(kind), number, bundle)
+        return self.document(node, DELIVERY_DOMAIN, encode(delivery))
+
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Have node 2 name another."""
+        time = max(self.meter(mid).time, *self.accused_at) + 1
+        self.accused_at.append(time)
+        try:
+            self.act("node-2", Role.NODE, Kind.ACCUSE, Accuse(mid, delivery), time)
+        except (EncodingError, Refused) as error:
+            return error
+        return len(self.raws) - 1
 
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Keep wrapped keys."""

@@ -11,6 +11,7 @@ from gridmonitoring.blockchain.genesis import chain_id
 from gridmonitoring.blockchain.transactions import DOMAIN
 from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, loads
 from gridmonitoring.errors import BadSignature
+from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN
 from gridmonitoring.keys.signatures import (
     SecretSeed,
     public_key_of,
@@ -21,6 +22,7 @@ from gridmonitoring.keys.signatures import (
     verify_signature,
 )
 from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.disputes import RESOLVE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
 from gridmonitoring.registration.installation_code import CODE_DOMAIN
@@ -35,6 +37,7 @@ from tests.support.replica import Replica
 DOMAINS = (
     *(DOMAIN, REQUEST_DOMAIN, PAYMENT_DOMAIN, AGREEMENT_DOMAIN, REGISTRATION_DOMAIN, NEW_KEY_DOMAIN),
     *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN, CODE_DOMAIN, REPLACEMENT_DOMAIN),
+    *(RESOLVE_DOMAIN, DELIVERY_DOMAIN),
 )
 """Domain tags of whatever is signed in a transaction."""
 

@@ -77,6 +77,10 @@ class Kind(IntEnum):
     SWAP_DEVICE = 28
     SUPPLY = 29
     CLEAR_TAMPER = 30
+    DISPUTE = 50
+    RESOLVE = 51
+    LIFT_CUT_OFF = 52
+    ACCUSE = 53
     COPY_DIFFERS = 60
     COPY_HEALED = 61
     SILENCE = 62
@@ -430,6 +434,48 @@ class ClearTamper(Body, frozen=True):
     """Sequence of the last tamper report that is cleared."""
 
 
+class Dispute(Body, frozen=True):
+    """Consumer or utility disputes a violation, with what was done about it (III-A-5)."""
+
+    mid: Bytes16
+    """The meter."""
+    number: Unsigned
+    """Number of the finding."""
+    document: OptionalId
+    """sha256d of what the party says about it, kept outside the ledger; or empty."""
+
+
+class Resolve(Body, frozen=True):
+    """Two operators decide a dispute; or the utility gives a claim of its own up."""
+
+    mid: Bytes16
+    """The meter."""
+    number: Unsigned
+    """Number of the finding."""
+    upheld: bool
+    """Whether the violation stands; else what was done about it is reversed."""
+    second: Annotated[bytes, Meta(max_length=16)]
+    """The second operator; empty from the utility."""
+    approval: Annotated[bytes, Meta(max_length=12 * 1024)]
+    """The second operator's COSE_Sign1 over [mid, number, upheld]; empty from the utility."""
+
+
+class LiftCutOff(Body, frozen=True):
+    """The utility lifts an agreed cut-off."""
+
+    mid: Bytes16
+    """The meter."""
+
+
+class Accuse(Body, frozen=True):
+    """A node names another, which told a meter what no quorum proves (V-A: manipulated data)."""
+
+    mid: Bytes16
+    """The meter."""
+    delivery: SignedDocument
+    """COSE_Sign1 by the accused node over a `keys.sealed_commands.Delivery`."""
+
+
 class Part(IntEnum):
     """Parts of the files that a node keeps (docs/spec/storage.md); closed."""
 
@@ -543,6 +589,10 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.SWAP_DEVICE, 1): SwapDevice,
     (Kind.SUPPLY, 1): Supply,
     (Kind.CLEAR_TAMPER, 1): ClearTamper,
+    (Kind.DISPUTE, 1): Dispute,
+    (Kind.RESOLVE, 1): Resolve,
+    (Kind.LIFT_CUT_OFF, 1): LiftCutOff,
+    (Kind.ACCUSE, 1): Accuse,
     (Kind.COPY_DIFFERS, 1): CopyDiffers,
     (Kind.COPY_HEALED, 1): CopyHealed,
     (Kind.SILENCE, 1): MeterSilent,

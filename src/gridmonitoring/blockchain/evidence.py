@@ -23,10 +23,16 @@ from functools import lru_cache
 from itertools import pairwise
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint
-from gridmonitoring.blockchain.evidence_bundle import EVIDENCE_LIMIT, Bundle, EvidenceRow, LoggedTransaction
+from gridmonitoring.blockchain.evidence_bundle import (
+    EVIDENCE_LIMIT,
+    Bundle,
+    EvidenceKind,
+    EvidenceRow,
+    LoggedTransaction,
+)
 from gridmonitoring.blockchain.evidence_contents import Entry, Proven, ProvenRow, require, step
 from gridmonitoring.blockchain.evidence_history import ValidatorSets
-from gridmonitoring.blockchain.evidence_kinds import CHECKS
+from gridmonitoring.blockchain.evidence_kinds import CHECKS, TOLD, check_accusation
 from gridmonitoring.blockchain.genesis import (
     Genesis,
     chain_id,
@@ -38,6 +44,7 @@ from gridmonitoring.blockchain.state_tree import verify_row
 from gridmonitoring.blockchain.transactions import decode_transaction, transaction_context
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.encoding.hashes import sha256
+from gridmonitoring.errors import EvidenceError
 
 
 def verify(bundle: bytes, genesis: bytes) -> Proven:
@@ -69,8 +76,19 @@ def verify(bundle: bytes, genesis: bytes) -> Proven:
         rows = _rows(evidence.rows, checkpoint, founding.parameters.bucket_bits)
     # 7, 8, 9
     proven = Proven(evidence.kind, evidence.genesis, founding, checkpoint, entries, rows, evidence.openings)
-    CHECKS[evidence.kind](proven)
+    if evidence.kind is EvidenceKind.ACCUSATION:
+        check_accusation(proven, lambda told: holds(told, genesis))
+    else:
+        CHECKS[evidence.kind](proven)
     return proven
+
+
+def holds(bundle: bytes, genesis: bytes) -> bool:
+    """Tell whether a bundle proves something that a meter may be told."""
+    try:
+        return verify(bundle, genesis).kind in TOLD
+    except EvidenceError:
+        return False
 
 
 @lru_cache(maxsize=8)

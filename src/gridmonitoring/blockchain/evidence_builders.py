@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import (
+    Accuse,
     AppendSideBlock,
     Form,
     PaymentConfirmation,
@@ -50,6 +51,7 @@ from gridmonitoring.blockchain.transactions import Payload, decode_payload
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
 from gridmonitoring.errors import Malformed
+from gridmonitoring.keys.sealed_commands import read_delivery
 from gridmonitoring.keys.signatures import split
 
 B = TypeVar("B")
@@ -165,6 +167,15 @@ def build_bill(source: EvidenceSource, index: int) -> bytes:
             *_succession(source, agreement.tariff),
         ]
     return _bundle(source, EvidenceKind.BILL, [index], rows)
+
+
+def build_accusation(source: EvidenceSource, index: int) -> bytes:
+    """Return evidence of the accusation at a log index."""
+    with step(7):
+        body = _body(_payload(source, index).body, Accuse)
+        accused = _party(Role.NODE, read_delivery(body.delivery).node)
+        rows = [_signer(source, index), accused]
+    return _bundle(source, EvidenceKind.ACCUSATION, [index], rows)
 
 
 def _bundle(

@@ -44,6 +44,8 @@ class EvidenceKind(IntEnum):
     """The account of a meter with its last statement."""
     BILL = 7
     """A settlement with the statement it led to, priced by the agreed tariff."""
+    ACCUSATION = 30
+    """A node's own signature on what it told a meter, and that no quorum proves this."""
 
 
 class _Part(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,13 @@ from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode
 from gridmonitoring.errors import BadSignature, EvidenceError, GridMonitoringError, Malformed
 from gridmonitoring.keys.signatures import open_signed, signing_context, verify_signature
 
-SIGNERS = {Kind.FORM: Role.NODE, Kind.REPORT: Role.METER, Kind.LOCK: Role.NODE, Kind.SIDE_BLOCK: Role.NODE}
+SIGNERS = {
+    Kind.FORM: Role.NODE,
+    Kind.REPORT: Role.METER,
+    Kind.LOCK: Role.NODE,
+    Kind.SIDE_BLOCK: Role.NODE,
+    Kind.ACCUSE: Role.NODE,
+}
 """Role in which each type of transaction is signed that evidence is made of."""
 
 T = TypeVar("T")

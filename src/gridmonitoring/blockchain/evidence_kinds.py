@@ -16,6 +16,7 @@ from typing import TypeVar
 from gridmonitoring.blockchain.bodies import (
     PAYMENT_DOMAIN,
     REQUEST_DOMAIN,
+    Accuse,
     AppendSideBlock,
     Form,
     Kind,
@@ -57,6 +58,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import Malformed
+from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, read_delivery
 from gridmonitoring.keys.signatures import split
 
 MID_SIZE = 16
@@ -169,6 +171,24 @@ def check_priced_bill(proven: Proven) -> None:
         statement = read_account(proven.value(Table.ACCOUNT, mid)).statement
         check_bill(entry.transaction.payload, body.reading, statement, agreement, tariffs)
 
+
+def check_accusation(proven: Proven, holds: Callable[[bytes], bool]) -> None:
+    """A logged accusation, and the accused node's key; `holds` tells whether a bundle proves anything."""
+    with step(7):
+        entry, body = _first(proven, Accuse)
+        delivery = read_delivery(body.delivery)
+        accused: RowKey = (Table.PARTY, _party(Role.NODE, delivery.node))
+        require_items(proven, proven.transactions, [Kind.ACCUSE], [party_of(entry), accused])
+    with step(8):
+        check_signer(proven, entry)
+        open_document(proven, accused, entry.index, DELIVERY_DOMAIN, body.delivery)
+    with step(9):
+        require(delivery.mid == body.mid, "the delivery is for another meter")
+        require(not holds(delivery.bundle), "a quorum signed what this node delivered")
+
+
+TOLD = (EvidenceKind.COMMAND, EvidenceKind.STATEMENT, EvidenceKind.BILL)
+"""What a meter may be told."""
 
 CHECKS: Mapping[EvidenceKind, Callable[[Proven], None]] = {
     EvidenceKind.READING: check_reading,

@@ -7,7 +7,7 @@ the folder that owns its meaning (accounts and tariffs: `energy_center`; agreeme
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -77,6 +77,10 @@ class Table(IntEnum):
     """Key MID: `SupplyWishRow`."""
     CONSUMER = 22
     """Key consumer's party ID: `ConsumerRow`."""
+    FINDING = 35
+    """Key MID, number (8 bytes) of its message: `FindingRow`; never deleted."""
+    OPEN_FINDING = 36
+    """Key MID, TVLN (2 bytes): `OpenFindingRow`."""
     COPY = 40
     """Key node ID, first 16 bytes of sha256d of [part, table, place]: `CopyRow`, until it is healed."""
     CONDUCT = 41
@@ -310,11 +314,11 @@ class CommandKind(IntEnum):
     CREDIT = 1
     """Add a lot; by a FORM, or a CLOSE_ACCOUNT that moves credit here."""
     MESSAGE = 2
-    """Show a message; by a REPORT on whose event the script alerts the consumer, and by REPLACE_KEY."""
+    """Show a message; by a REPORT on which the consumer is alerted, REPLACE_KEY, a DISPUTE or a RESOLVE."""
     DISCONNECT = 3
-    """Open the relay, as agreed for a violation."""
+    """Open the relay, as agreed for a violation; by what shows it."""
     RECONNECT = 4
-    """Give power once installed; by ACCESS."""
+    """Give power once installed, by ACCESS; or lift a cut-off, by LIFT_CUT_OFF or RESOLVE."""
     SUPPLY_OFF = 5
     """Open the relay at the consumer's wish; by SUPPLY."""
     SUPPLY_ON = 6
@@ -329,6 +333,10 @@ class CommandKind(IntEnum):
     """Go on under other terms; by an AGREEMENT of an installed meter."""
     CLOSE = 11
     """The account is closed; by CLOSE_ACCOUNT."""
+    PENALTY = 30
+    """Charge an agreed penalty, or take a compensation back; by what shows a violation, or a RESOLVE."""
+    COMPENSATION = 31
+    """Credit an agreed compensation, or give a penalty back; by what shows a violation, or a RESOLVE."""
 
 
 class CommandRow(Row, frozen=True):
@@ -345,10 +353,11 @@ class CommandRow(Row, frozen=True):
     expires: Millis
     """After this time the meter ignores it."""
     height: Unsigned
-    """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; else 0."""
+    """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; PENALTY, COMPENSATION, DISCONNECT: number
+    of the finding, if for one; else 0."""
     amount: Money
-    """CREDIT, REVERSAL: money of the lot; CLOSE: the refund; POWER_LIMIT: W; CLEAR_TAMPER: the sequence
-    cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
+    """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund; POWER_LIMIT: W;
+    CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
     document: Document
     """SCRIPT: encoded agreement; else empty."""
 
@@ -408,9 +417,65 @@ class MessageRow(Row, frozen=True):
     count: Unsigned
     """Identical findings while this one is open."""
     action: Short
-    """Agreed action carried out, 0 for none."""
+    """What was done about it: `Done` bits, 0 for nothing."""
     receipt: Money
+    """Money that this moved, 0 for none."""
+
+
+class Done(IntFlag):
+    """What was done about a violation by agreement (III-A-5); several bits may be set."""
+
+    PENALTY = 1
+    """The penalty was charged."""
+    COMPENSATION = 2
+    """The compensation was credited."""
+    CUT_OFF = 4
+    """The cut-off was ordered."""
+    NOTICE = 8
+    """The consumer was told."""
+
+
+class FindingState(IntEnum):
+    """How far a finding has come."""
+
+    RECORDED = 1
+    DISPUTED = 2
+    UPHELD = 3
+    REVERSED = 4
+
+
+class FindingRow(Row, frozen=True):
+    """A violation and the receipt of what was done about it (III-A-5)."""
+
+    violation: Short
+    """TVLN."""
+    height: Unsigned
+    """Height of the parent it belongs to."""
+    time: Millis
+    """TSV."""
+    evidence: Bytes32
+    """Transaction that showed it first."""
+    node: Annotated[bytes, Meta(max_length=16)]
+    """The node that it names, or empty."""
+    count: Unsigned
+    """Identical findings so far; what was agreed is done once."""
+    action: Short
+    """`Done` bits."""
+    amount: Money
     """Money that the action moved, 0 for none."""
+    state: FindingState
+    """How far it has come."""
+    dispute: OptionalId
+    """Transaction that disputed it, or empty."""
+    resolution: OptionalId
+    """Transaction that decided the dispute, or empty."""
+
+
+class OpenFindingRow(Row, frozen=True):
+    """The last finding of a type, with which identical ones are counted."""
+
+    number: Unsigned
+    """Its number."""
 
 
 class DueRow(Row, frozen=True):
@@ -494,6 +559,11 @@ class GovernanceRow(Row, frozen=True):
 def height_key(mid: bytes, height: int) -> bytes:
     """Return the key of rows per meter and height or number."""
     return mid + height.to_bytes(8, "big")
+
+
+def open_finding_key(mid: bytes, violation: int) -> bytes:
+    """Return the key of the last finding of a type."""
+    return mid + violation.to_bytes(2, "big")
 
 
 def device_key(mid: bytes, epoch: int) -> bytes:

@@ -69,6 +69,12 @@ class Message(IntEnum):
     """A new key was announced for the consumer."""
     TARIFF_NOTICE = 23
     """Another tariff will be in force."""
+    DISPUTED = 30
+    """A violation was disputed."""
+    DISPUTE_REJECTED = 31
+    """A dispute was decided: the violation stands, with what was done about it."""
+    CUT_OFF_WAITS = 32
+    """An agreed cut-off is to be carried out as soon as the relay may open."""
     COPY_ALTERED = 40
     """A node's copy of the consumer's data was altered; the other nodes' copies hold."""
     COPY_RESTORED = 41
@@ -85,6 +91,8 @@ FIELDS: Mapping[Message, frozenset[str]] = {
     Message.PENALTY: frozenset({"violation", "amount"}),
     Message.COMPENSATION: frozenset({"violation", "amount"}),
     Message.ACTION_REVERSED: frozenset({"violation"}),
+    Message.DISPUTED: frozenset({"violation"}),
+    Message.DISPUTE_REJECTED: frozenset({"violation"}),
     Message.DATA_REFUSED: frozenset({"party"}),
     Message.KEY_REPLACEMENT: frozenset({"date"}),
     Message.TARIFF_NOTICE: frozenset({"date"}),

@@ -90,9 +90,9 @@ class Event(IntEnum):
     GRACE_ENDED = 8
     """Out of credit, and now neither no-cut hours nor emergency credit keep the relay closed (64)."""
     CREDIT_RESTORED = 9
-    """A credit command was carried out."""
+    """A command was carried out that brings credit: a purchase, a compensation, a penalty given back."""
     CREDIT_REVERSED = 10
-    """A command was carried out that takes credit back: a bounced payment, a reversed compensation."""
+    """A command was carried out that takes credit back: a bounced payment."""
     RECONNECTED = 11
     """The consumer accepted at the meter (61, manual connection)."""
     SUPPLY_OFF = 12
@@ -100,7 +100,7 @@ class Event(IntEnum):
     SUPPLY_ON = 13
     """The consumer's order to switch on was carried out (63)."""
     CUT_OFF = 14
-    """A disconnect command, an agreed action for a violation, was carried out (62)."""
+    """A disconnect command, an agreed action for a violation, was carried out, or now can be (62)."""
     CUT_OFF_LIFTED = 15
     """A reconnect command was carried out (59, ready for manual reconnection)."""
     POWER_LIMIT_EXCEEDED = 16
@@ -125,6 +125,8 @@ class Event(IntEnum):
     """The device is swapped; these are its last registers."""
     CLOSED = 26
     """The account is closed; these are its last registers."""
+    PENALTY_CHARGED = 30
+    """A penalty command, an agreed action for a violation, was carried out."""
 
 
 SETTLING_EVENTS = frozenset(Event) - {Event.INTERVAL, Event.INSTALLATION_FAILED}
@@ -193,6 +195,7 @@ NEVER_CUT_NOW: Guard = ("or", NEVER_CUT, NO_CUT_HOURS)
 IN_GRACE: Guard = ("or", NEVER_CUT, NO_CUT_HOURS, ("<", "debt", "emergency_credit"))
 NO_CREDIT: Guard = ("<=", "credit", 0)
 NO_CREDIT_IN_GRACE: Guard = ("and", NO_CREDIT, IN_GRACE)
+GRACE_BUT_POWER: Guard = ("and", ("=", "relay_connected", 1), IN_GRACE)
 STILL_LOW: Guard = ("<=", "credit", "threshold")
 STILL_CUT_OFF: Guard = ("and", ("=", "cut_off", 1), ("not", NEVER_CUT))
 RELAY_CLOSED: Guard = ("=", "relay_connected", 1)
@@ -265,6 +268,7 @@ LINES = (
     Line((S.OUT_OF_CREDIT,), E.CREDIT_RESTORED, None, READY, say(M.CONFIRM_TO_RECONNECT)),
     Line(HELD, E.CREDIT_RESTORED, None, SAME, say(M.CREDIT_ADDED)),
     Line(INSTALLED, E.CREDIT_REVERSED, None, SAME, say(M.PAYMENT_REVERSED)),
+    Line(INSTALLED, E.PENALTY_CHARGED, None, SAME, say(M.PENALTY)),
     # the consumer switches
     Line((*DRAWING, S.OUT_OF_CREDIT, READY), E.SUPPLY_OFF, None, S.SUPPLY_OFF, say(M.SWITCHED_OFF, CUT)),
     Line(OFF, E.SUPPLY_ON, NO_CREDIT_IN_GRACE, S.OUT_OF_CREDIT, say(M.SUPPLY_STAYS_ON, RESTORE)),
@@ -278,13 +282,15 @@ LINES = (
     Line(DRAWING, E.POWER_LIMIT_EXCEEDED, NEVER_CUT_NOW, SAME, say(M.POWER_LIMIT_EXCEEDED)),
     Line(DRAWING, E.POWER_LIMIT_EXCEEDED, None, READY, say(M.POWER_LIMIT_EXCEEDED, CUT)),
     Line((S.OUT_OF_CREDIT,), E.POWER_LIMIT_EXCEEDED, None, SAME, say(M.POWER_LIMIT_EXCEEDED)),
-    # an agreed cut-off
+    # an agreed cut-off; where the relay may not open now, the meter opens it as soon as it may
     Line((*DRAWING, S.OUT_OF_CREDIT, *OFF, S.TAMPERED), E.CUT_OFF, NEVER_CUT, SAME, QUIET),
+    Line(DRAWING, E.CUT_OFF, NO_CUT_HOURS, SAME, say(M.CUT_OFF_WAITS)),
+    Line((S.OUT_OF_CREDIT,), E.CUT_OFF, GRACE_BUT_POWER, SAME, say(M.CUT_OFF_WAITS)),
     Line((*DRAWING, S.OUT_OF_CREDIT, *OFF), E.CUT_OFF, None, S.CUT_OFF, say(M.CUT_OFF, CUT)),
     Line((S.TAMPERED,), E.CUT_OFF, None, SAME, say(M.CUT_OFF)),
     Line((S.CUT_OFF,), E.CUT_OFF_LIFTED, NO_CREDIT, S.OUT_OF_CREDIT, say(M.NO_POWER)),
     Line((S.CUT_OFF,), E.CUT_OFF_LIFTED, None, READY, say(M.CONFIRM_TO_RECONNECT)),
-    Line((S.TAMPERED,), E.CUT_OFF_LIFTED, None, SAME, QUIET),
+    Line((*DRAWING, S.OUT_OF_CREDIT, *OFF, S.TAMPERED), E.CUT_OFF_LIFTED, None, SAME, QUIET),
     # state_tamper: the relay opens until a signed clear
     Line(INSTALLED, E.TAMPER, NEVER_CUT, S.TAMPERED, say(M.TAMPERED, RECORD_TAMPER)),
     Line(INSTALLED, E.TAMPER, None, S.TAMPERED, say(M.TAMPERED, CUT, RECORD_TAMPER)),

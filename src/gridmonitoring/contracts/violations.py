@@ -70,6 +70,10 @@ BY_THE_GRID = frozenset(
 """Violations of the grid's side against the consumer: compensated, never penalised, and no reason to cut."""
 
 
+DISPUTE_TERM_MS = 30 * 86_400_000
+"""How long after a violation it can be disputed, ms."""
+
+
 class ActionKind(IntEnum):
     """Who pays for a violation."""
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from gridmonitoring.encoding.bounds import MAX_INT, Money
 from gridmonitoring.energy_center.calendar import billing_month, month_start_ms
 from gridmonitoring.energy_center.charges import amount_due, energy_lines, time_charges
-from gridmonitoring.energy_center.lots import Lots, append, draw, remove, total
+from gridmonitoring.energy_center.lots import Lots, append, draw, give, remove, total
 from gridmonitoring.energy_center.registers import count, opening, used_by_rate
 from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.energy_center.tariffs import TAX_WHOLE, Tariff
@@ -63,7 +63,7 @@ class Account(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, 
     debt: Money
     """What was used and not paid."""
     topped_up: Money
-    """Money of the lots that came since the last statement."""
+    """Money of the lots that came, and was given, since the last statement."""
     taken: Money
     """Penalties, reversed payments and refunds since the last statement."""
     recovered: Money
@@ -247,10 +247,29 @@ def reverse_lot(account: Account, height: int, amount: int) -> tuple[Account, in
 
 
 def collect(account: Account, amount: int) -> tuple[Account, tuple[int, ...]]:
-    """Return the account after a penalty, drawn as use is, and the heights of the lots that it used up."""
+    """Return the account after a penalty, drawn as use is, and the heights of the lots that it used up.
+
+    Raises `TariffError` where money passes 2^63-1.
+    """
     lots, exhausted, new_debt = draw(account.lots, amount)
     debt = _bounded(account.debt + new_debt)
     return replace(account, lots=lots, debt=debt, taken=_bounded(account.taken + amount)), exhausted
+
+
+def compensate(account: Account, amount: int) -> Account:
+    """Return the account after a compensation, or a penalty given back: first for debt, the rest is credit.
+
+    Raises `TariffError` where money passes 2^63-1.
+    """
+    recovered = min(account.debt, amount)
+    _bounded(account.credit + amount)
+    return replace(
+        account,
+        lots=give(account.lots, amount - recovered),
+        debt=account.debt - recovered,
+        topped_up=_bounded(account.topped_up + amount),
+        recovered=account.recovered + recovered,
+    )
 
 
 def close_account(account: Account) -> tuple[Account, int]:

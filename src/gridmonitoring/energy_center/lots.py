@@ -1,7 +1,8 @@
 """Lots of credit: one for each purchase, drawn in order (paper II-A: one event in each block).
 
 A lot is the money left of one parent block, named by the block's height in its thread. A lot that comes to
-nothing is gone from the list, and its block has ended.
+nothing is gone from the list, and its block has ended. Money that no purchase brought (compensations,
+penalties given back) has no block: it is held under height `GIVEN`, and drawn first.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from gridmonitoring.encoding.bounds import MAX_INT, Unsigned
 from gridmonitoring.errors import CreditError
 
 MAX_LOTS = 256
-"""Lots that an account can hold at a time, so that its row stays small."""
+"""Purchases that an account can hold at a time, so that its row stays small."""
+GIVEN = 0
+"""Stands in the place of a height for money that no purchase brought; the block of that height has none."""
 
 Lot = tuple[Unsigned, Annotated[int, Meta(ge=1, le=MAX_INT)]]
 """(height of its parent block, money remaining)."""
-Lots = Annotated[tuple[Lot, ...], Meta(max_length=MAX_LOTS)]
+Lots = Annotated[tuple[Lot, ...], Meta(max_length=MAX_LOTS + 1)]
 """Lots in order of height; the first is being drawn."""
 
 
@@ -27,14 +30,29 @@ def total(lots: Lots) -> int:
     return sum([remaining for _, remaining in lots])
 
 
+def heights(lots: Lots) -> tuple[int, ...]:
+    """Return the heights of the parent blocks with money left, in order."""
+    return tuple([height for height, _ in lots if height != GIVEN])
+
+
+def give(lots: Lots, amount: int) -> Lots:
+    """Return the lots with money that no purchase brought."""
+    if not amount:
+        return lots
+    if lots and lots[0][0] == GIVEN:
+        return ((GIVEN, lots[0][1] + amount), *lots[1:])
+    return ((GIVEN, amount), *lots)
+
+
 def draw(lots: Lots, amount: int) -> tuple[Lots, tuple[int, ...], int]:
-    """Return (lots left, heights used up in order, money that no lot covered) after taking an amount."""
+    """Return (lots left, blocks used up in order, money that no lot covered) after taking an amount."""
     exhausted: list[int] = []
     for index, (height, remaining) in enumerate(lots):
         if remaining > amount:
             return ((height, remaining - amount), *lots[index + 1 :]), tuple(exhausted), 0
         amount -= remaining
-        exhausted.append(height)
+        if height != GIVEN:
+            exhausted.append(height)
     return (), tuple(exhausted), amount
 
 
@@ -47,7 +65,7 @@ def append(lots: Lots, height: int, paid: int, credited: int) -> Lots:
         raise CreditError("a lot is of more than no money")
     if lots and height <= lots[-1][0]:
         raise CreditError(f"lot {height} is not after lot {lots[-1][0]}")
-    if len(lots) >= MAX_LOTS:
+    if len(heights(lots)) >= MAX_LOTS:
         raise CreditError(f"an account holds at most {MAX_LOTS} lots")
     return (*lots, (height, credited)) if credited else lots
 

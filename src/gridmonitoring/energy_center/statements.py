@@ -55,7 +55,7 @@ class Statement(
     charge: Money
     """What this settlement charged."""
     topped_up: Money
-    """Money of the lots that came since the statement before."""
+    """Money of the lots that came, and of compensations, since the statement before."""
     taken: Money
     """Penalties, reversed payments and refunds since the statement before."""
     recovered: Money

@@ -32,6 +32,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.credit import Account, add_lot, close_account, reverse_lot
 from gridmonitoring.energy_center.dispatch import open_window
+from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.energy_center.tariffs import TARIFF_LIMIT, Tariff, check_succession, check_tariff
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
 from gridmonitoring.processing.rows import (
@@ -112,7 +113,7 @@ def reverse_payment(ledger: Ledger, transaction: Transaction) -> None:
         refuse("unknown_payment", "this vendor confirmed no such payment, or reversed it")
     meter = live_on(ledger, paid.mid, transaction)
     account: Account = ledger.view.get(Table.ACCOUNT, paid.mid)
-    before = tuple(height for height, _ in account.lots)
+    before = heights(account.lots)
     try:
         account, _ = reverse_lot(account, paid.height, paid.amount)
     except (CreditError, TariffError) as error:
@@ -120,7 +121,7 @@ def reverse_payment(ledger: Ledger, transaction: Transaction) -> None:
     ledger.view.put(Table.ACCOUNT, paid.mid, account)
     ledger.view.put(Table.PAYMENT, key, replace(paid, reversed=True))
     if paid.height in before:
-        waiting = tuple(height for height, _ in account.lots)
+        waiting = heights(account.lots)
         meter = complete(ledger, paid.mid, meter, (paid.height,), waiting, LockReason.REVERSED, payload.time)
     meter = order(ledger, paid.mid, meter, CommandKind.REVERSAL, transaction, paid.height, paid.amount)
     ledger.view.put(Table.METER, paid.mid, meter)
@@ -143,12 +144,12 @@ def close(ledger: Ledger, transaction: Transaction) -> None:
     if body.vendor:
         party_in_force(ledger, Role.VENDOR, body.vendor)
     account: Account = ledger.view.get(Table.ACCOUNT, body.mid)
-    heights = tuple(height for height, _ in account.lots)
+    left = heights(account.lots)
     account, refund = close_account(account)
     if body.move_to and refund:
         _move_credit(ledger, transaction, body.move_to, point, refund)
     meter = live_on(ledger, body.mid, transaction)
-    meter = complete(ledger, body.mid, meter, heights, (), LockReason.CLOSED, payload.time)
+    meter = complete(ledger, body.mid, meter, left, (), LockReason.CLOSED, payload.time)
     meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=refund)
     ledger.view.put(Table.METER, body.mid, meter)
     ledger.view.put(Table.ACCOUNT, body.mid, account)
@@ -206,9 +207,9 @@ def _move_credit(
         int(LockReason.OPEN),
     )
     meter = open_lot(ledger, mid, meter, lot, transaction)
-    heights = tuple(lot_height for lot_height, _ in account.lots)
-    if height not in heights:
-        meter = complete(ledger, mid, meter, (height,), heights, LockReason.FINISHED, time)
+    left = heights(account.lots)
+    if height not in left:
+        meter = complete(ledger, mid, meter, (height,), left, LockReason.FINISHED, time)
     meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, amount)
     ledger.view.put(Table.METER, mid, meter)
     ledger.view.put(Table.ACCOUNT, mid, account)

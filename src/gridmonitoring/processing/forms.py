@@ -32,6 +32,7 @@ from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, add_lot
 from gridmonitoring.energy_center.dispatch import dispatch, subscription_status
+from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.energy_center.tariffs import energy_for
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
 from gridmonitoring.keys.signatures import split
@@ -200,11 +201,9 @@ def _credit(
         int(LockReason.OPEN),
     )
     meter = open_lot(ledger, mid, meter, lot, transaction)
-    heights = tuple(lot_height for lot_height, _ in account.lots)
-    if height not in heights:  # all of it went to debt: the block ends as it begins
-        meter = complete(
-            ledger, mid, meter, (height,), heights, LockReason.FINISHED, transaction.payload.time
-        )
+    left = heights(account.lots)
+    if height not in left:  # all of it went to debt: the block ends as it begins
+        meter = complete(ledger, mid, meter, (height,), left, LockReason.FINISHED, transaction.payload.time)
     meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, request.amount)
     ledger.view.put(Table.METER, mid, meter)
     ledger.view.put(Table.ACCOUNT, mid, account)

@@ -38,6 +38,7 @@ from gridmonitoring.contracts.script import generate_script, script_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.energy_center.credit import Account, open_account, settle, swap_device
+from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import ContractError, EncodingError, Refused, RegisterError, TariffError
 from gridmonitoring.processing.rows import AgreementRow, tariff_at
 from gridmonitoring.processing.threads import NO_HASH, complete, live, live_on, meter_of, order
@@ -302,5 +303,5 @@ def _settle_last(ledger: Ledger, transaction: Transaction, meter: MeterRow) -> M
     except (RegisterError, TariffError) as error:
         raise Refused("bad_registers", str(error)) from error
     ledger.view.put(Table.ACCOUNT, body.mid, account)
-    waiting = tuple(height for height, _ in account.lots)
+    waiting = heights(account.lots)
     return complete(ledger, body.mid, meter, settled.exhausted, waiting, LockReason.FINISHED, time)

@@ -34,8 +34,9 @@ from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import CheckpointError, MerkleError, Refused
 from gridmonitoring.processing.conduct import conduct_of
+from gridmonitoring.processing.findings import violate
 from gridmonitoring.processing.rows import AgreementRow
-from gridmonitoring.processing.threads import live_on, meter_of, order, tell, violate
+from gridmonitoring.processing.threads import live_on, meter_of, order, tell
 
 COPY_DOMAIN = "gridmon/copy/1"
 """Domain tag of a node's signature on what its copy of a row is."""
@@ -100,7 +101,7 @@ def report_copy(ledger: Ledger, transaction: Transaction) -> None:
     # 4
     if mid:
         meter = live_on(ledger, mid, transaction)
-        meter = violate(ledger, mid, meter, Violation.COPY_DIFFERS, transaction.id, payload.time)
+        meter = violate(ledger, transaction, mid, meter, Violation.COPY_DIFFERS, told=True)
         _alert(ledger, transaction, mid, meter, Message.COPY_ALTERED)
 
 
@@ -189,7 +190,7 @@ def report_silence(ledger: Ledger, transaction: Transaction) -> None:
     row = SilenceRow(body.epoch, body.sequence, meter.time, payload.time, payload.signer)
     ledger.view.put(Table.SILENCE, body.mid, row)
     meter = live_on(ledger, body.mid, transaction)
-    meter = violate(ledger, body.mid, meter, Violation.SILENCE, transaction.id, payload.time)
+    meter = violate(ledger, transaction, body.mid, meter, Violation.SILENCE, told=True)
     _alert(ledger, transaction, body.mid, meter, Message.NOT_HEARD)
 
 

@@ -37,10 +37,12 @@ from gridmonitoring.contracts.script import generate_script, machine_for
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, settle
+from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import AmountError, ContractError, RegisterError, TariffError, UnexpectedEvent
+from gridmonitoring.processing.findings import close_finding, violate
 from gridmonitoring.processing.installations import installed, take_effect
 from gridmonitoring.processing.rows import AgreementRow, money_on_meter, tariff_at
-from gridmonitoring.processing.threads import complete, life_leaf, live, order, tell, violate
+from gridmonitoring.processing.threads import complete, life_leaf, live, order, tell
 
 MAX_GAPS = 16
 """Gaps in a meter's sequence that are remembered; older ones can no longer be filled."""
@@ -157,9 +159,7 @@ def _record_gap(ledger: Ledger, transaction: Transaction, mid: bytes, meter: Met
     if payload.sequence - last > MAX_LEAP:
         refuse("sequence_leap", f"the sequence leaps from {last} to {payload.sequence}")
     gaps = (*meter.gaps, (last + 1, payload.sequence - 1))[-MAX_GAPS:]
-    return violate(
-        ledger, mid, replace(meter, gaps=gaps), Violation.SEQUENCE_GAP, transaction.id, payload.time
-    )
+    return violate(ledger, transaction, mid, replace(meter, gaps=gaps), Violation.SEQUENCE_GAP)
 
 
 def _forget_commands(ledger: Ledger, mid: bytes, carried_out: int, acknowledged: int) -> None:
@@ -181,7 +181,7 @@ def _settle(
     time = transaction.payload.time
     account: Account | None = ledger.view.get(Table.ACCOUNT, mid)
     if account is None:
-        return violate(ledger, mid, meter, Violation.UNEXPECTED_EVENT, transaction.id, time)
+        return violate(ledger, transaction, mid, meter, Violation.UNEXPECTED_EVENT)
     row: AgreementRow = ledger.view.get(Table.AGREEMENT, mid)
     tariff = tariff_at(ledger, row.agreement.tariff, time)
     try:
@@ -189,27 +189,28 @@ def _settle(
             account, tariff, row.agreement.billing, settlement.registers, time, transaction.payload.sequence
         )
     except (RegisterError, AmountError):  # no energy that was used has a price past 2^63-1
-        return violate(ledger, mid, meter, Violation.REGISTER_FAULT, transaction.id, time)
+        return violate(ledger, transaction, mid, meter, Violation.REGISTER_FAULT)
     except TariffError:
-        return violate(ledger, mid, meter, Violation.CLOCK_FAULT, transaction.id, time)
+        return violate(ledger, transaction, mid, meter, Violation.CLOCK_FAULT)
     ledger.view.put(Table.ACCOUNT, mid, after)
     meter = _reading_starts(ledger, mid, meter, account, time)
     if settled.exhausted:
-        waiting = tuple(height for height, _ in after.lots)
+        waiting = heights(after.lots)
         meter = complete(ledger, mid, meter, settled.exhausted, waiting, LockReason.FINISHED, time)
     money = money_on_meter(ledger, mid, after, meter)
     if settlement.credit != money.credit - money.debt:
-        meter = violate(ledger, mid, meter, Violation.CREDIT_MISMATCH, transaction.id, time)
+        meter = violate(ledger, transaction, mid, meter, Violation.CREDIT_MISMATCH)
     if before.relay != Relay.CONNECTED and settled.statement.lines:
-        meter = violate(ledger, mid, meter, Violation.USE_WHILE_DISCONNECTED, transaction.id, time)
+        meter = violate(ledger, transaction, mid, meter, Violation.USE_WHILE_DISCONNECTED)
     return meter
 
 
 def _reading_starts(ledger: Ledger, mid: bytes, meter: MeterRow, account: Account, time: int) -> MeterRow:
     """Note TPR on the lot being drawn, once."""
-    if not account.lots:
+    lots = heights(account.lots)
+    if not lots:
         return meter
-    key = height_key(mid, account.lots[0][0])
+    key = height_key(mid, lots[0])
     lot: LotRow = ledger.view.get(Table.LOT, key)
     if lot.tpr is None:
         ledger.view.put(Table.LOT, key, replace(lot, tpr=time))
@@ -230,12 +231,13 @@ def _event(
             raise UnexpectedEvent(MeterState(meter.state).name, f"{event.name} without access")
         step = run_rule(ledger, mid, meter, relay, event, payload.time)
     except (ValueError, UnexpectedEvent, ContractError):
-        return violate(ledger, mid, meter, Violation.UNEXPECTED_EVENT, transaction.id, payload.time)
+        return violate(ledger, transaction, mid, meter, Violation.UNEXPECTED_EVENT)
     if event == Event.LOW_CREDIT:
         _threshold_reached(ledger, mid, meter, payload.time)
     tampered = payload.sequence if event == Event.TAMPER else meter.tampered
     if event == Event.TAMPER_CLEARED:
         tampered = 0
+        close_finding(ledger, mid, Violation.TAMPER)
     cut_off = event == Event.CUT_OFF or (meter.cut_off and event != Event.CUT_OFF_LIFTED)
     meter = replace(meter, state=int(step.state), tampered=tampered, cut_off=cut_off)
     if event == Event.INSTALLATION:
@@ -285,13 +287,16 @@ def _threshold_reached(ledger: Ledger, mid: bytes, meter: MeterRow, time: int) -
 
 
 def _carry_out(ledger: Ledger, transaction: Transaction, mid: bytes, meter: MeterRow, step: Step) -> MeterRow:
-    """Store what the contract reports and records, order its alerts to the meter; emit the rest."""
+    """Store what the contract reports and records, order its alerts to the meter; emit the rest.
+
+    What is agreed for a violation is carried out where it is recorded: the agreement is the script's source.
+    """
     time = transaction.payload.time
     for effect in step.effects:
         if isinstance(effect, ReportEffect) and effect.message is not None:
             meter = tell(ledger, mid, meter, effect.message, transaction.id, time, int(step.state))
         elif isinstance(effect, RecordViolation):
-            meter = violate(ledger, mid, meter, effect.violation, transaction.id, time)
+            meter = violate(ledger, transaction, mid, meter, effect.violation, told=True)
         elif not isinstance(effect, Display):
             if isinstance(effect, AlertConsumer):
                 meter = order(ledger, mid, meter, CommandKind.MESSAGE, transaction, int(effect.message))

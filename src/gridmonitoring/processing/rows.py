@@ -23,10 +23,12 @@ from gridmonitoring.blockchain.state_rows import (
     CopyRow,
     DeviceRow,
     DueRow,
+    FindingRow,
     GovernanceRow,
     LotRow,
     MessageRow,
     MeterRow,
+    OpenFindingRow,
     PartyRow,
     PaymentRow,
     PurchaseRow,
@@ -106,6 +108,8 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.TARIFF_SERIES: TariffSeriesRow,
     Table.SUPPLY_WISH: SupplyWishRow,
     Table.CONSUMER: ConsumerRow,
+    Table.FINDING: FindingRow,
+    Table.OPEN_FINDING: OpenFindingRow,
     Table.COPY: CopyRow,
     Table.CONDUCT: ConductRow,
     Table.SILENCE: SilenceRow,
@@ -146,10 +150,11 @@ def money_on_meter(ledger: Ledger, mid: bytes, account: Account, meter: MeterRow
     commands = _in_flight(ledger, mid, meter)
     coming = {command.height: command.amount for command in commands if command.kind == CommandKind.CREDIT}
     taken = [command.amount for command in commands if command.kind in _TAKING]
-    return without_orders(account, coming, sum(coming.values()), sum(taken))
+    given = [command.amount for command in commands if command.kind == CommandKind.COMPENSATION]
+    return without_orders(account, coming, sum(coming.values()), sum(taken), sum(given))
 
 
-_TAKING = (CommandKind.REVERSAL, CommandKind.CLOSE)
+_TAKING = (CommandKind.REVERSAL, CommandKind.CLOSE, CommandKind.PENALTY)
 
 
 def recovery_share(ledger: Ledger, mid: bytes, row: AgreementRow, meter: MeterRow) -> int:

@@ -27,7 +27,9 @@ from gridmonitoring.processing.accounts import (
     publish_tariff,
     reverse_payment,
 )
+from gridmonitoring.processing.accusations import accuse
 from gridmonitoring.processing.blocks import append_side_block, lock
+from gridmonitoring.processing.disputes import dispute, lift_cut_off, resolve
 from gridmonitoring.processing.forms import process_form
 from gridmonitoring.processing.governance import govern
 from gridmonitoring.processing.installations import (
@@ -73,6 +75,10 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.SWAP_DEVICE: (frozenset({Role.REGISTRAR}), swap),
     Kind.SUPPLY: (frozenset({Role.CONSUMER}), control_supply),
     Kind.CLEAR_TAMPER: (frozenset({Role.OPERATOR}), clear_tamper),
+    Kind.DISPUTE: (frozenset({Role.CONSUMER, Role.UTILITY}), dispute),
+    Kind.RESOLVE: (frozenset({Role.OPERATOR, Role.UTILITY}), resolve),
+    Kind.LIFT_CUT_OFF: (frozenset({Role.UTILITY}), lift_cut_off),
+    Kind.ACCUSE: (frozenset({Role.NODE}), accuse),
     Kind.COPY_DIFFERS: (frozenset({Role.NODE}), report_copy),
     Kind.COPY_HEALED: (frozenset({Role.NODE}), heal_copy),
     Kind.SILENCE: (frozenset({Role.NODE}), report_silence),

@@ -26,11 +26,8 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.messages import Message
-from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.hashes import sha256, sha256d
 
-OPEN_FINDINGS = 8
-"""How many of the last messages are looked at for an identical finding that is still open."""
 NO_HASH = bytes(32)
 """Stands where an installation block has no tariff or script yet."""
 
@@ -137,43 +134,11 @@ def tell(
     row = MessageRow(
         newest_parent(meter), EntryKind.STATE, int(message), 0, 0, time, state, (evidence,), 1, 0, 0
     )
-    return _add_message(ledger, mid, meter, row)
+    return add_message(ledger, mid, meter, row)
 
 
-def violate(
-    ledger: Ledger, mid: bytes, meter: MeterRow, violation: Violation, evidence: bytes, time: int
-) -> MeterRow:
-    """Record a violation; return the meter's row (unwritten).
-
-    An identical finding that is still open is counted on its entry, and the action counter stays.
-    """
-    height = newest_parent(meter)
-    for number in range(meter.messages, max(meter.messages - OPEN_FINDINGS, 0), -1):
-        key = height_key(mid, number)
-        found: MessageRow | None = ledger.view.get(Table.MESSAGE, key)
-        if found is not None and found.violation == violation and found.height == height:
-            ledger.view.put(Table.MESSAGE, key, replace(found, count=found.count + 1))
-            return meter
-    row = MessageRow(
-        height,
-        EntryKind.VIOLATION,
-        int(Message.VIOLATION_RECORDED),
-        int(violation),
-        time,
-        time,
-        meter.state,
-        (evidence,),
-        1,
-        0,
-        0,
-    )
-    meter = _add_message(ledger, mid, meter, row)
-    if ledger.view.get(Table.LOT, height_key(mid, height)) is not None:
-        meter = replace(meter, life_actions=meter.life_actions + 1)
-    return meter
-
-
-def _add_message(ledger: Ledger, mid: bytes, meter: MeterRow, row: MessageRow) -> MeterRow:
+def add_message(ledger: Ledger, mid: bytes, meter: MeterRow, row: MessageRow) -> MeterRow:
+    """Put a message in the contract database; return the meter's row (unwritten)."""
     number = meter.messages + 1
     ledger.view.put(Table.MESSAGE, height_key(mid, number), row)
     return replace(meter, messages=number)

@@ -21,7 +21,7 @@ from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import Table
-from gridmonitoring.encoding.cbor import convert, decode
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, convert, decode, encode
 from gridmonitoring.errors import DirectoryBusy, NodeUnavailable
 from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.runtime.clock import Clock, SystemClock
@@ -35,6 +35,7 @@ from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.sockets import connected_socket
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import BlockHeader, StoredBlock
+from gridmonitoring.runtime.views.contract_database import Query, Recorded
 from gridmonitoring.runtime.wire import (
     ANSWER_LIMIT,
     LENGTH,
@@ -175,6 +176,15 @@ class Client:
         """Return a bundle about a meter that the node has verified."""
         return convert(self.call("evidence", int(kind), mid, -1 if number is None else number), bytes)
 
+    def recorded(self, query: Query) -> list[Recorded]:
+        """Return what the contract database has, the newest first."""
+        found = self.call("recorded", encode(query))
+        return [decode(entry, Recorded, PACKAGE_LIMIT) for entry in convert(found, list[bytes])]
+
+    def rebuild_views(self) -> list[tuple[str, int]]:
+        """Drop every view and make it anew from the truth; return (name, entries) of each."""
+        return convert(self.call("rebuild_views"), list[tuple[str, int]])
+
     # signing
 
     def signer(self, name: str) -> Signer:
@@ -210,6 +220,10 @@ class Client:
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Keep period keys wrapped for their readers, durably, at every node."""
         self.call("wrap", [list(key) for key in keys])
+
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Have a node name another that signed a delivery whose proof does not hold."""
+        return outcome_from_wire(self.call("accuse", mid, delivery))
 
     def process(self, request: bytes, confirmation: bytes) -> Receipt:
         """Have a node make the form of a paid request; the same request gets the first receipt."""

@@ -4,6 +4,7 @@ genesis.cbor               the founding document, public
 keys/<name>.json           key files of the parties this operator runs, mode 0600
 keys/contract.json         the network's contract key (opens reports)
 nodes/<validator>/         truth.db and details.db of each validator
+views/                     copies to be queried; `gridmon rebuild-views` makes them anew
 lock                       held by the process that owns the directory
 node.sock                  socket of a running `gridmon node`
 simulated-clock            only where time is not the machine's: replayed readings move it
@@ -33,6 +34,10 @@ class Directory:
     def node(self, name: str) -> Path:
         """Return the folder of a validator."""
         return self.root / "nodes" / name
+
+    def view(self, name: str) -> Path:
+        """Return the file of a view, which can be dropped at any time."""
+        return self.root / "views" / f"{name}.db"
 
     def key_file(self, name: str) -> Path:
         """Return the key file of a party."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gridmonitoring.blockchain.bodies import AppendSideBlock, Form, Report, Settlement
+from gridmonitoring.blockchain.bodies import Accuse, AppendSideBlock, Form, Report, Settlement
 from gridmonitoring.blockchain.evidence_builders import (
+    build_accusation,
     build_bill,
     build_block,
     build_command,
@@ -35,8 +36,8 @@ def make_evidence(
 ) -> bytes:
     """Return a verified bundle about a meter.
 
-    `number` is a log index (reading, purchase, message), a height (block) or a command's number; the
-    last one where it is left out. A bill and a statement are always the last. Raises `UserError`
+    `number` is a log index (reading, purchase, message, accusation), a height (block) or a command's number;
+    the last one where it is left out. A bill and a statement are always the last. Raises `UserError`
     where there is no such thing, or `EvidenceError`.
     """
     meter: MeterRow | None = application.read((Table.METER, mid))
@@ -59,6 +60,7 @@ def make_evidence(
         EvidenceKind.READING: (build_reading, _settles),
         EvidenceKind.PURCHASE: (build_purchase, _is_form),
         EvidenceKind.MESSAGE: (build_message, _is_side_block),
+        EvidenceKind.ACCUSATION: (build_accusation, _is_accusation),
     }[kind]
     return build(source, _last(application, mid, wanted) if number is None else number)
 
@@ -76,6 +78,10 @@ def _settles(payload: Payload[object]) -> bool:
 
 def _is_form(payload: Payload[object]) -> bool:
     return isinstance(payload.body, Form)
+
+
+def _is_accusation(payload: Payload[object]) -> bool:
+    return isinstance(payload.body, Accuse)
 
 
 def _is_side_block(payload: Payload[object]) -> bool:

@@ -28,6 +28,7 @@ from gridmonitoring.runtime.network import Outcome
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
+from gridmonitoring.runtime.views.contract_database import Query, Recorded
 
 PAGE = 500
 """Most rows of one answer."""
@@ -135,6 +136,14 @@ class Grid(Protocol):
         """Return a verified bundle about a meter, as `evidence_requests.make_evidence` does."""
         ...
 
+    def recorded(self, query: Query) -> list[Recorded]:
+        """Return what the contract database has of messages, violations and receipts, the newest first."""
+        ...
+
+    def rebuild_views(self) -> list[tuple[str, int]]:
+        """Drop every view and make it anew from the truth; return (name, entries) of each."""
+        ...
+
     # signing
 
     def signer(self, name: str) -> Signer:
@@ -161,6 +170,10 @@ class Grid(Protocol):
 
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Keep period keys wrapped for their readers, durably, at every node."""
+        ...
+
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Have a node name another that signed a delivery whose proof does not hold."""
         ...
 
     def process(self, request: bytes, confirmation: bytes) -> Receipt:

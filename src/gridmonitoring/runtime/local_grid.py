@@ -33,11 +33,11 @@ from gridmonitoring.runtime.meter_gateway import MeterGateway
 from gridmonitoring.runtime.monitoring import Monitor, MonitorStatus
 from gridmonitoring.runtime.network import Network, Outcome, outcomes
 from gridmonitoring.runtime.offices import form_body, make_form
-from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
 from gridmonitoring.runtime.under_watch import Suspicion
+from gridmonitoring.runtime.views.contract_database import ContractDatabase, Query, Recorded
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
@@ -51,6 +51,7 @@ class LocalGrid(Network):
         self, directory: Directory, clock: Clock | None = None, pool: VerifierPool | None = None
     ) -> None:
         """Open a directory and own it; raises `UserError`, `DirectoryBusy` or `StorageError`."""
+        self._contract_view: ContractDatabase | None = None
         simulated = SimulatedClock(0) if directory.simulated.exists() else None
         super().__init__(directory, clock or simulated or SystemClock(), pool)
         if simulated is not None:
@@ -126,6 +127,23 @@ class LocalGrid(Network):
         """Return a verified bundle about a meter, as `make_evidence` does."""
         return make_evidence(self.application, self.document, kind, mid, number)
 
+    def recorded(self, query: Query) -> list[Recorded]:
+        """Return what the contract database has, brought up to the last block."""
+        view = self._contracts()
+        view.follow(self.application)
+        return view.find(query)
+
+    def rebuild_views(self) -> list[tuple[str, int]]:
+        """Drop every view and make it anew from the truth; return (name, entries) of each."""
+        view = self._contracts()
+        view.clear()
+        return [("contracts", view.follow(self.application))]
+
+    def _contracts(self) -> ContractDatabase:
+        if self._contract_view is None:
+            self._contract_view = ContractDatabase(self.directory.view("contracts"))
+        return self._contract_view
+
     # a node's office
 
     def send(self, wires: Sequence[bytes]) -> Sequence[Outcome]:
@@ -136,6 +154,10 @@ class LocalGrid(Network):
         """Keep period keys wrapped for their readers, at every node."""
         self._gateway.wrap(keys)
 
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Have a node name another that signed a delivery whose proof does not hold."""
+        return self._gateway.accuse(mid, delivery)
+
     def process(self, request: bytes, confirmation: bytes) -> Receipt:
         """Make the form of a paid request and have it decided; the same request gets the first receipt."""
         asked = decode(split(request)[0], PurchaseRequest)
@@ -143,7 +165,7 @@ class LocalGrid(Network):
         now = self.clock.now_ms()
         body = form_body(self, request, confirmation, asked.mid, asked.amount, now)
         try:
-            return self.require(make_form(self._node_for(asked.mid), body, now))
+            return self.require(make_form(self.node_for(asked.mid), body, now))
         except Refused as refusal:
             if refusal.rule != "already_processed" or first is None:
                 raise
@@ -152,12 +174,7 @@ class LocalGrid(Network):
     def link(self, mid: bytes, device: bytes) -> Receipt:
         """Have a node add the area code and link a device to a supply point; raises `Refused`."""
         body = LinkMeter(mid, self.genesis.area, device)
-        return self.require(self._node_for(mid).transaction(Kind.LINK_METER, body, self.clock.now_ms()))
-
-    def _node_for(self, mid: bytes) -> Signer:
-        """Return one of the nodes that vote, another for another meter, so that work spreads."""
-        voting = self.engine.voting()
-        return self.nodes[voting[int.from_bytes(mid[:4], "big") % len(voting)].node]
+        return self.require(self.node_for(mid).transaction(Kind.LINK_METER, body, self.clock.now_ms()))
 
     # watching
 
@@ -171,6 +188,9 @@ class LocalGrid(Network):
         """Finish writes under way, close every file and give the directory up."""
         if self._monitor is not None:
             self._monitor.give_up_pass()
+        if self._contract_view is not None:
+            self._contract_view.close()
+            self._contract_view = None
         super().close()
 
     def monitor(self) -> MonitorStatus:

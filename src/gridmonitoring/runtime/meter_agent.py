@@ -21,11 +21,12 @@ from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis, chain_id, decode_genesis
 from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.contracts.agreement import Agreement
-from gridmonitoring.contracts.meter_rule import Status
+from gridmonitoring.contracts.meter_rule import Event, Status
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import (
+    BadSignature,
     CannotOpen,
     CommandIgnored,
     EncodingError,
@@ -33,9 +34,10 @@ from gridmonitoring.errors import (
     MeterError,
     TariffError,
 )
-from gridmonitoring.keys.sealed_commands import SealedCommand, open_command, read_command
+from gridmonitoring.keys.sealed_commands import Delivery, SealedCommand, open_command, read_command
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.entropy import KeyPair
+from gridmonitoring.runtime.meter_accusing import Accusations
 from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
 from gridmonitoring.runtime.meter_memory import changed_parts, recall
 from gridmonitoring.runtime.meter_port import GridPort
@@ -43,7 +45,7 @@ from gridmonitoring.runtime.meter_sending import BATCH, Flushed, send_pending
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.outbox import Outbox, Wire
 from gridmonitoring.smart_meter.claims import Draft
-from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command, in_order
+from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command, check_delivery, in_order
 from gridmonitoring.smart_meter.display import DisplayState
 from gridmonitoring.smart_meter.memory import Handover, Identity, Memory
 from gridmonitoring.smart_meter.meter import Meter, new_meter
@@ -99,6 +101,10 @@ class MeterAgent:
         self._ignored: set[int] = set()
         self._stated = -1
         self._heard = 0
+        self._nodes = {party.id(): party.sign_key for party in genesis.parties if party.role == Role.NODE}
+        self._source: dict[int, bytes] = {}
+        self.accused = Accusations()
+        """Nodes that told what is not so."""
 
     # what it is
 
@@ -210,6 +216,7 @@ class MeterAgent:
         self._heard = max([self._heard, *(order.size for order in due)])
         for stated in statements:
             self._hear(stated, now)
+        self.accused.hand_over(self._port, self._mid)
         for order in due:
             self._commit(self.meter.command(order.number, order.command, now, order.tariffs))
         return len(due) + len(statements)
@@ -221,19 +228,32 @@ class MeterAgent:
             sealed = read_command(wire)
             if self._passed_over(sealed):
                 return None
-            bundle = open_command(sealed, self._keys.hpke_secret, self._keys.hpke_key, self._chain)
+            signed = open_command(sealed, self._keys.hpke_secret, self._keys.hpke_key, self._chain)
+            delivery = check_delivery(signed, self._nodes, self._chain, sealed)
             carried_out = meter.contract.carried_out
-            return check_command(bundle, self._device.genesis, self._mid, self._device.epoch, carried_out)
+            return self._checked(signed, delivery, carried_out)
         except CommandIgnored as error:
             if error.number not in self._ignored:
                 self._ignored.add(error.number)
                 self._commit(meter.ignore(now))
-        except (CannotOpen, EncodingError, EvidenceError, MeterError):
+        except (BadSignature, CannotOpen, EncodingError, EvidenceError, MeterError):
             # Anyone can send rubbish: it is told once in an interval, so that it cannot flood the ledger.
             if now - self._distrusted >= meter.contract.terms.agreement.reporting_interval_ms:
                 self._distrusted = now
                 self._commit(meter.distrust(now))
         return None
+
+    def _checked(self, signed: bytes, delivery: Delivery, carried_out: int) -> Ordered | Stated:
+        """Return what a delivery proves; of one that proves nothing the signature is kept."""
+        device = self._device
+        try:
+            told = check_command(delivery.bundle, device.genesis, self._mid, device.epoch, carried_out)
+        except EvidenceError:
+            self.accused.note(signed)
+            raise
+        if isinstance(told, Stated):
+            self._source[told.account.statement.sequence] = signed
+        return told
 
     def _passed_over(self, sealed: SealedCommand) -> bool:
         """Tell whether this was dealt with and comes again only because the grid does not know yet."""
@@ -248,7 +268,11 @@ class MeterAgent:
             self.meter.learn(stated.tariffs)
         except (MeterError, TariffError):
             self._commit(self.meter.distrust(now))
-        self._commit(self.meter.statement(stated.account, stated.size >= self._heard, now))
+        drafts = self.meter.statement(stated.account, stated.size >= self._heard, now)
+        source = self._source.pop(stated.account.statement.sequence, b"")
+        if source and any(draft.event is Event.BILLING_DISCREPANCY for draft in drafts):
+            self.accused.note(source)
+        self._commit(drafts)
 
     # sending
 

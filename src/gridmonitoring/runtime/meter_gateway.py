@@ -1,8 +1,8 @@
 """The grid's end of a meter's line: reports in, proven commands and statements out (paper IV-D, V-A).
 
 A command is a row of the state; what makes a meter obey is its proof up to a quorum, not the node
-that delivers it. Statements are delivered once each per gateway; a meter that missed one gets the
-next, which says all that the account is.
+that delivers it; the node signs what it delivers, so that it can be named. Statements are delivered once
+each per gateway; a meter that missed one gets the next, which says all that the account is.
 
 Left out: the transport.
 """
@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gridmonitoring.blockchain.bodies import Accuse, Kind
 from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, Table, device_key
 from gridmonitoring.energy_center.credit import Account
+from gridmonitoring.errors import EncodingError, UserError
+from gridmonitoring.keys.sealed_commands import read_delivery
 from gridmonitoring.runtime.evidence_source import ApplicationEvidence
-from gridmonitoring.runtime.meter_port import seal_command
+from gridmonitoring.runtime.meter_port import seal_command, sign_delivery
 from gridmonitoring.runtime.network import Network, Outcome
 from gridmonitoring.runtime.storage.details import WrappedKey
 
@@ -54,10 +57,28 @@ class MeterGateway:
             number = account.statement.number
             bundles.append((EvidenceKind.STATEMENT, number, build_statement(source, mid)))
             self._stated[mid] = number
+        node = network.node_for(mid)
         return [
-            seal_command(network.chain_id, mid, meter.epoch, int(kind), number, device.hpke_key, bundle)
+            seal_command(
+                *(network.chain_id, mid, meter.epoch, int(kind), number, device.hpke_key),
+                sign_delivery(node, mid, meter.epoch, int(kind), number, bundle),
+            )
             for kind, number, bundle in bundles
         ]
+
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Have a node name another that signed a delivery whose proof does not hold."""
+        network = self._network
+        try:
+            accused = read_delivery(delivery).node
+        except EncodingError as error:
+            return error
+        others = [node for node in network.nodes.values() if node.id != accused]
+        if not others:
+            return UserError("there is no other node that could accuse this one")
+        raw = others[0].transaction(Kind.ACCUSE, Accuse(mid, delivery), network.clock.now_ms())
+        (receipt,) = network.submit([raw])
+        return receipt.index if receipt.error is None else receipt.error
 
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Keep period keys wrapped for their readers, at every node, durably."""

@@ -14,8 +14,9 @@ from typing import Protocol
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import GridMonitoringError
 from gridmonitoring.keys.sealed_boxes import SuiteNumber
-from gridmonitoring.keys.sealed_commands import SealedCommand, command_info
+from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery, SealedCommand, command_info
 from gridmonitoring.runtime.entropy import seal_box
+from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.storage.details import WrappedKey
 
 Outcome = int | GridMonitoringError | None
@@ -44,14 +45,23 @@ class GridPort(Protocol):
         """Keep period keys wrapped for their readers, durably; keeping one twice changes nothing."""
         ...
 
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Hand over a signed delivery whose proof does not hold, so that its node is named on the ledger."""
+        ...
+
+
+def sign_delivery(node: Signer, mid: bytes, epoch: int, kind: int, number: int, bundle: bytes) -> bytes:
+    """Return a node's COSE_Sign1 over what it delivers."""
+    return node.document(DELIVERY_DOMAIN, encode(Delivery(node.id, mid, epoch, kind, number, bundle)))
+
 
 def seal_command(
-    chain_id: bytes, mid: bytes, epoch: int, kind: int, number: int, hpke_key: bytes, bundle: bytes
+    chain_id: bytes, mid: bytes, epoch: int, kind: int, number: int, hpke_key: bytes, delivery: bytes
 ) -> bytes:
-    """Return a bundle of evidence sealed to a meter's HPKE key, as the agent opens it.
+    """Return a signed delivery of evidence sealed to a meter's HPKE key, as the agent opens it.
 
-    `kind` is its `EvidenceKind`, `number` that of the command or statement. Raises `BadPublicKey`.
+    `kind` is the bundle's `EvidenceKind`, `number` that of the command or statement. Raises `BadPublicKey`.
     """
     info = command_info(chain_id, mid, epoch, kind, number, hpke_key)
-    box = seal_box(hpke_key, info, bundle)
+    box = seal_box(hpke_key, info, delivery)
     return encode(SealedCommand(mid, epoch, kind, number, SuiteNumber.X25519, box))

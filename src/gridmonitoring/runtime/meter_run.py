@@ -53,6 +53,10 @@ class Line:
         """Return what the meter has not acknowledged."""
         return self.grid.commands(mid)
 
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Hand a delivery over whose proof does not hold."""
+        return self.grid.accuse(mid, delivery)
+
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Hand wrapped keys over."""
         self.grid.wrap(keys)

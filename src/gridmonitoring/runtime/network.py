@@ -183,6 +183,11 @@ class Network:
             signer.resume_after(row.nonce)
         return signer
 
+    def node_for(self, mid: bytes) -> Signer:
+        """Return one of the nodes that vote, another for another meter, so that work spreads."""
+        voting = self.engine.voting()
+        return self.nodes[voting[int.from_bytes(mid[:4], "big") % len(voting)].node]
+
     def roles(self, role: Role) -> list[str]:
         """Return the names of the founding parties of a role."""
         return [party.name for party in self.genesis.parties if party.role == role]

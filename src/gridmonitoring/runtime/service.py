@@ -26,12 +26,13 @@ from msgspec import Struct
 
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import Table
-from gridmonitoring.encoding.cbor import encode
+from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.errors import EncodingError, Malformed
 from gridmonitoring.runtime.grid_port import Status
 from gridmonitoring.runtime.group_commit import GroupCommit, foreseen
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.sockets import listening_socket
+from gridmonitoring.runtime.views.contract_database import Query
 from gridmonitoring.runtime.wire import (
     LENGTH,
     REQUEST_LIMIT,
@@ -264,7 +265,13 @@ def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
     def evidence(kind: int, mid: bytes, number: int) -> bytes:
         return grid.evidence(_coded(EvidenceKind, kind), mid, None if number < 0 else number)
 
+    def recorded(query: bytes) -> list[bytes]:
+        return [encode(found) for found in grid.recorded(decode(query, Query))]
+
     return {
+        "recorded": recorded,
+        "rebuild_views": grid.rebuild_views,
+        "accuse": lambda mid, delivery: outcome_to_wire(grid.accuse(mid, delivery)),
         "process": lambda request, confirmation: receipt_to_wire(grid.process(request, confirmation)),
         "link": lambda mid, device: receipt_to_wire(grid.link(mid, device)),
         "row": lambda table, key: grid.application.row_bytes(_coded(Table, table), key),

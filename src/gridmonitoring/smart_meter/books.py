@@ -28,6 +28,8 @@ from gridmonitoring.energy_center.credit import (
     Projection,
     Settled,
     add_lot,
+    collect,
+    compensate,
     reverse_lot,
     settle,
 )
@@ -50,11 +52,11 @@ class Order(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, ta
     number: Unsigned
     """Number of the command."""
     kind: CommandKind
-    """CREDIT, REVERSAL or CLOSE."""
+    """CREDIT, REVERSAL, CLOSE, PENALTY or COMPENSATION."""
     height: Unsigned
-    """Height of the lot."""
+    """Height of the lot, or number of the finding."""
     amount: Money
-    """Money of the lot; what was refunded at closing."""
+    """Money of the lot, penalty or compensation; what was refunded at closing."""
     recovery: Unsigned
     """Share of a top-up that may go to debt, thousandths."""
 
@@ -117,8 +119,9 @@ class Books:
         if not self._ahead:
             return Projection(account.credit, account.debt)
         coming = {order.height: order.amount for order in self._ahead if order.kind is CommandKind.CREDIT}
-        taken = sum(order.amount for order in self._ahead if order.kind is not CommandKind.CREDIT)
-        return without_orders(account, coming, sum(coming.values()), taken)
+        given = sum(order.amount for order in self._ahead if order.kind is CommandKind.COMPENSATION)
+        taken = sum(order.amount for order in self._ahead) - sum(coming.values()) - given
+        return without_orders(account, coming, sum(coming.values()), taken, given)
 
     # what changes it
 
@@ -278,6 +281,10 @@ def _ordered(account: Account, order: Order) -> Account:
         return add_lot(account, order.height, order.amount, order.recovery)[0]
     if order.kind is CommandKind.REVERSAL:
         return reverse_lot(account, order.height, order.amount)[0]
+    if order.kind is CommandKind.PENALTY:
+        return collect(account, order.amount)[0]
+    if order.kind is CommandKind.COMPENSATION:
+        return compensate(account, order.amount)
     # The refund was fixed when the closing was ordered; what was used since is debt.
     debt = max(account.debt + order.amount - account.credit, 0)
     return replace(account, lots=(), debt=debt, taken=account.taken + order.amount)

@@ -5,7 +5,9 @@ two thirds of the validators, and checked here by the code that checks any evide
 (`blockchain.evidence.verify`). A statement comes as evidence of the account, or as a bill, which also brings
 the tariffs that follow; a command that changes the script brings those of the new agreement.
 
-Left out: opening the box that a bundle comes in (`keys.sealed_commands`), and doing what it says (`orders`).
+The node that delivers signs what it delivers, so that it can be named where the proof does not hold.
+
+Left out: opening the box that it comes in (`keys.sealed_commands`), and doing what it says (`orders`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import CommandIgnored, MeterError
+from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery, SealedCommand, read_delivery
+from gridmonitoring.keys.signatures import open_signed, signing_context, verify_signature
 
 MID_SIZE = 16
 """Bytes of a meter ID, with which the key of a command begins."""
@@ -67,6 +71,26 @@ class _AgreedTerms(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 
     agreement: Agreement
     script: Bytes32
+
+
+def check_delivery(
+    signed: bytes, nodes: Mapping[bytes, bytes], chain_id: bytes, told: SealedCommand
+) -> Delivery:
+    """Return what a node delivered, given the keys of the nodes that the meter knows, from genesis.
+
+    The signature of a node that joined later is looked at where it is accused. Raises an `EncodingError`
+    where there is no such delivery, `BadSignature` where a known node did not sign it, `MeterError` where it
+    was signed for another box than it came in.
+    """
+    delivery = read_delivery(signed)
+    key = nodes.get(delivery.node)
+    if key is not None:
+        open_signed(signed, key, signing_context(DELIVERY_DOMAIN, chain_id), verify_signature)
+    if (delivery.mid, delivery.epoch, delivery.kind, delivery.number) != (
+        *(told.mid, told.epoch, told.kind, told.number),
+    ):
+        raise MeterError("the node signed this for another meter, or as something else")
+    return delivery
 
 
 def check_command(

@@ -10,7 +10,7 @@ grid sends on its own.
 
 from __future__ import annotations
 
-from gridmonitoring.contracts.effects import Display
+from gridmonitoring.contracts.effects import CutPower, Display
 from gridmonitoring.contracts.fields import contract_fields
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import (
@@ -124,12 +124,23 @@ class MeterContract:
         return next(price for limit, price in tariff.slabs if limit is None or used < limit)
 
     def due_event(self, time: int) -> tuple[Event | None, int]:
-        """Return what the credit comes to now, if that is news, and the credit; exact."""
+        """Return what the credit comes to, or a cut-off that waited, if it is news; and the credit, exact."""
         projection = self.projected(time)
+        if self.cut_off_waits and self._cut_is_due(projection, time):
+            return Event.CUT_OFF, projection.credit
         if self.state is MeterState.OUT_OF_CREDIT:
             return self._grace_event(projection, time), projection.credit
         threshold = self.terms.agreement.billing.threshold
         return credit_event(projection.credit, threshold, self.state), projection.credit
+
+    @property
+    def cut_off_waits(self) -> bool:
+        """Whether an agreed cut-off is in force while the relay is closed, because it may not open yet."""
+        return self.cut_off and self.relay is Relay.CONNECTED and self.expects(Event.CUT_OFF)
+
+    def _cut_is_due(self, projection: Projection, time: int) -> bool:
+        fields = self._fields(projection, time, self.status)
+        return CutPower() in self.terms.machine.run(self.state, Event.CUT_OFF, fields).effects
 
     def _grace_event(self, projection: Projection, time: int) -> Event | None:
         if self.relay is not Relay.CONNECTED:
@@ -139,6 +150,8 @@ class MeterContract:
 
     def watt_minutes_left(self, credit: int, time: int) -> int:
         """Return energy that can surely be used before credit is news again; negative: look each minute."""
+        if self.cut_off_waits:
+            return -1
         if self.state is MeterState.ACTIVE:
             return self.terms.safe_watt_minutes(credit - self.terms.agreement.billing.threshold, time)
         if self.state is MeterState.LOW_CREDIT:

@@ -3,9 +3,9 @@
 A command is a row of the state with its proof (`command_check`). What a state does not expect, what has
 expired and what comes twice is not done, and reported as ignored.
 
-Commands about money and terms (credit, reversal, closing, script) tell what the ledger has already done, so
-they hold however late they come: else consumer and grid would count differently for ever. The others are
-wishes about the relay; an old one is not carried out.
+Commands about money and terms (credit, reversal, penalty, compensation, closing, script) tell what the
+ledger has already done, so they hold however late they come: else consumer and grid would count differently
+for ever. The others are wishes about the relay; an old one is not carried out.
 
 Left out: opening and proof of commands, and the order in which they are handed over (`runtime`).
 """
@@ -34,7 +34,15 @@ from gridmonitoring.smart_meter.claims import Draft
 from gridmonitoring.smart_meter.contract import MeterContract
 from gridmonitoring.smart_meter.terms import Terms
 
-MONEY = frozenset({CommandKind.CREDIT, CommandKind.REVERSAL, CommandKind.CLOSE})
+MONEY = frozenset(
+    {
+        CommandKind.CREDIT,
+        CommandKind.REVERSAL,
+        CommandKind.CLOSE,
+        CommandKind.PENALTY,
+        CommandKind.COMPENSATION,
+    }
+)
 """Commands that move money."""
 LASTING = MONEY | {CommandKind.SCRIPT}
 """Commands that hold after their expiry, because the ledger has done its part already."""
@@ -49,6 +57,8 @@ EVENTS: Mapping[CommandKind, Event] = {
     CommandKind.CLEAR_TAMPER: Event.TAMPER_CLEARED,
     CommandKind.SCRIPT: Event.SCRIPT_CHANGED,
     CommandKind.CLOSE: Event.CLOSED,
+    CommandKind.PENALTY: Event.PENALTY_CHARGED,
+    CommandKind.COMPENSATION: Event.CREDIT_RESTORED,
 }
 """Command -> what is reported once it is carried out; message and power limit are acknowledged only."""
 

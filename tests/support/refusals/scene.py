@@ -20,7 +20,14 @@ from gridmonitoring.blockchain.bodies import (
     SupplyPoint,
 )
 from gridmonitoring.blockchain.genesis import FoundingParty
-from gridmonitoring.blockchain.state_rows import MAX_METERS, PartyRow, SupplyPointRow, Table, party_key
+from gridmonitoring.blockchain.state_rows import (
+    MAX_METERS,
+    PartyRow,
+    SupplyPointRow,
+    Table,
+    open_finding_key,
+    party_key,
+)
 from gridmonitoring.blockchain.transactions import (
     Transaction,
     decode_payload,
@@ -29,6 +36,7 @@ from gridmonitoring.blockchain.transactions import (
 )
 from gridmonitoring.contracts.agreement import Agreement
 from gridmonitoring.contracts.meter_rule import Event, Relay
+from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256d
@@ -38,6 +46,7 @@ from gridmonitoring.processing.monitoring import MAX_OPEN_COPIES
 from gridmonitoring.processing.rows import AgreementRow, CapacityRow, TariffRow
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.registration.registrar import MAX_FORMER_KEYS, key_standing
+from gridmonitoring.runtime.contract_offices import dispute
 from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.key_files import write_keys
 from gridmonitoring.runtime.offices import (
@@ -126,6 +135,8 @@ class Scene:
         meter.claim(Event.INTERVAL, Relay.CONNECTED, settles=False, time=meter.time + 1)
         self.small.submit([meter.claim(Event.INTERVAL, Relay.CONNECTED, settles=False, time=meter.time + 1)])
         self.small.clock.move_to(self.tampered.time)
+        found = self.network.row(Table.OPEN_FINDING, open_finding_key(meter.mid, Violation.SEQUENCE_GAP))
+        self.small.submit([dispute(meter.consumer, meter.mid, found.number, self.now)])
 
     def _payments(self) -> None:
         """References and idempotency keys are used up, a payment bounces, and one meter has all its lots."""

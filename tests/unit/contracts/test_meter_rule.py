@@ -57,11 +57,12 @@ OUT_OF_CREDIT         .  O  O  .   O  .  .    .  .
 GRACE_ENDED           .  .  .  O   .  .  .    .  .
 CREDIT_RESTORED       .  A  AL AOR R  S  T    .  C
 CREDIT_REVERSED       .  A  L  O   R  S  T    .  C
+PENALTY_CHARGED       .  A  L  O   R  S  T    .  C
 RECONNECTED           .  .  .  .   AO .  .    .  .
 SUPPLY_OFF            .  S  S  S   S  .  .    .  .
 SUPPLY_ON             .  .  .  O   AO AO .    .  .
 CUT_OFF               .  AC LC OC  RC SC T    .  .
-CUT_OFF_LIFTED        .  .  .  .   .  .  T    .  OR
+CUT_OFF_LIFTED        .  A  L  O   R  S  T    .  OR
 POWER_LIMIT_EXCEEDED  .  AR LR O   .  .  .    .  .
 TAMPER                .  T  T  T   T  T  T    .  T
 TAMPER_CLEARED        .  .  .  .   .  .  AORC .  .
@@ -297,7 +298,7 @@ def test_the_relay_follows_the_step(after: Step, before: Relay, relay: Relay) ->
 def test_codes_are_those_of_the_ledger() -> None:
     """Numbers are part of the encoding: changing one changes what old blocks say."""
     assert [state.value for state in MeterState] == list(range(9))
-    assert [event.value for event in Event] == list(range(1, 27))
+    assert [event.value for event in Event] == [*range(1, 27), 30]
     assert [relay.value for relay in Relay] == [0, 1, 2]
     assert [bit.value for bit in Status] == [1, 2, 4, 8, 16, 32, 64]
     assert TAMPER_BITS == 8 + 16 + 32 + 64

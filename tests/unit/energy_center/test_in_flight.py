@@ -9,6 +9,8 @@ from gridmonitoring.energy_center.credit import (
     BillingTerms,
     add_lot,
     close_account,
+    collect,
+    compensate,
     open_account,
     reverse_lot,
     settle,
@@ -43,7 +45,7 @@ def test_credit_on_its_way_is_not_there_yet(energy: int, recovery: int) -> None:
     kept, _ = add_lot(owing, 2, 5, 0)
     grid, _ = add_lot(kept, 3, 10, recovery)
     meter = used(kept, energy)
-    assert without_orders(used(grid, energy), [3], 10, 0) == (meter.credit, meter.debt)
+    assert without_orders(used(grid, energy), [3], 10, 0, 0) == (meter.credit, meter.debt)
 
 
 @pytest.mark.parametrize("energy", [0, 3, 9, 30])
@@ -51,13 +53,13 @@ def test_a_lot_that_is_to_be_taken_back_is_still_there(energy: int) -> None:
     meter = with_lots(10)
     grid, _ = reverse_lot(meter, 1, 10)
     grid, meter = used(grid, energy), used(meter, energy)
-    assert without_orders(grid, [], 0, 10) == (meter.credit, meter.debt)
+    assert without_orders(grid, [], 0, 10, 0) == (meter.credit, meter.debt)
 
 
 def test_a_refund_that_was_not_told_is_still_there() -> None:
     meter = with_lots(10, 4)
     grid, refund = close_account(meter)
-    assert without_orders(grid, [], 0, refund) == (14, 0)
+    assert without_orders(grid, [], 0, refund, 0) == (14, 0)
 
 
 def test_beside_debt_what_is_taken_back_is_counted_against_it() -> None:
@@ -65,4 +67,23 @@ def test_beside_debt_what_is_taken_back_is_counted_against_it() -> None:
     meter, _ = add_lot(used(with_lots(1), 5), 2, 10, 0)
     assert (meter.credit, meter.debt) == (10, 4)
     grid, _ = reverse_lot(meter, 2, 10)
-    assert without_orders(grid, [], 0, 10) == (6, 0)
+    assert without_orders(grid, [], 0, 10, 0) == (6, 0)
+
+
+@pytest.mark.parametrize("energy", [0, 3, 9, 30])
+@pytest.mark.parametrize("penalty", [1, 4, 10, 25])
+def test_a_penalty_that_was_not_told_is_not_charged_yet(energy: int, penalty: int) -> None:
+    meter = with_lots(4, 6)
+    grid, _ = collect(meter, penalty)
+    grid, meter = used(grid, energy), used(meter, energy)
+    assert without_orders(grid, [], 0, penalty, 0) == (meter.credit, meter.debt)
+
+
+@pytest.mark.parametrize("energy", [0, 3, 9, 30])
+@pytest.mark.parametrize("owed", [0, 7])
+@pytest.mark.parametrize("given", [1, 4, 10, 25])
+def test_a_compensation_that_was_not_told_is_not_there_yet(energy: int, owed: int, given: int) -> None:
+    meter = used(with_lots(3), 3 + owed) if owed else with_lots(4, 6)
+    grid = compensate(meter, given)
+    grid, meter = used(grid, energy), used(meter, energy)
+    assert without_orders(grid, [], 0, 0, given) == (meter.credit, meter.debt)

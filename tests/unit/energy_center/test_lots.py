@@ -4,7 +4,17 @@ import pytest
 
 from gridmonitoring.encoding.bounds import MAX_INT
 from gridmonitoring.encoding.cbor import convert
-from gridmonitoring.energy_center.lots import MAX_LOTS, Lots, append, draw, remove, total
+from gridmonitoring.energy_center.lots import (
+    GIVEN,
+    MAX_LOTS,
+    Lots,
+    append,
+    draw,
+    give,
+    heights,
+    remove,
+    total,
+)
 from gridmonitoring.errors import CreditError, Malformed
 
 LOTS = ((1, 10), (3, 20), (4, 5))
@@ -39,15 +49,27 @@ def test_a_lot_follows_the_last_one_and_is_of_some_money() -> None:
             append(LOTS, 5, paid, 0)
 
 
-def test_an_account_holds_256_lots() -> None:
+def test_an_account_holds_256_purchases_and_what_was_given() -> None:
     assert MAX_LOTS == 256
-    full: Lots = tuple((height, 1) for height in range(256))
-    assert len(append(full[:-1], 255, 1, 1)) == 256
+    full: Lots = tuple((height, 1) for height in range(1, 257))
+    assert len(append(full[:-1], 256, 1, 1)) == 256
     with pytest.raises(CreditError, match="at most 256"):
-        append(full, 256, 1, 1)
-    assert convert(full, Lots) == full
+        append(full, 257, 1, 1)
+    with pytest.raises(CreditError, match="at most 256"):
+        append(give(full, 5), 257, 1, 1)
+    assert convert(give(full, 5), Lots) == ((GIVEN, 5), *full)
     with pytest.raises(Malformed):
-        convert((*full, (256, 1)), Lots)
+        convert((*give(full, 5), (257, 1)), Lots)
+
+
+def test_what_was_given_is_drawn_first_and_ends_no_block() -> None:
+    given = give(give(LOTS, 3), 4)
+    assert given == ((GIVEN, 7), *LOTS)
+    assert heights(given) == heights(LOTS) == (1, 3, 4)
+    assert draw(given, 6) == (((GIVEN, 1), *LOTS), (), 0)
+    assert draw(given, 17) == (((3, 20), (4, 5)), (1,), 0)
+    assert draw(give((), 2), 5) == ((), (), 3)
+    assert give(LOTS, 0) == LOTS
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def block_life(application: Application, mid: bytes, height: int) -> list[int]:
             lives.setdefault(forms, []).append(index)
             continue
         lives.setdefault(running, []).append(index)
-        if _ends_at(payload, ends.get(running)):
+        while _ends_at(payload, ends.get(running)):
             running = _following(running, forms, ends)
     return lives[height]
 

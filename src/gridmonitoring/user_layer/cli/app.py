@@ -13,6 +13,7 @@ import typer
 import gridmonitoring
 from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
+from gridmonitoring.user_layer.cli.contract import clear, dispute, rebuild_views, resolve, supply_app
 from gridmonitoring.user_layer.cli.data import app as data_app
 from gridmonitoring.user_layer.cli.demo import demo
 from gridmonitoring.user_layer.cli.evidence import evidence
@@ -38,6 +39,9 @@ app = typer.Typer(
 )
 for command in (demo, init, register, install, pay, tariff, capacity, node, evidence, verify, audit, monitor):
     app.command()(command)
+for other in (dispute, resolve, clear, rebuild_views):
+    app.command()(other)
+app.add_typer(supply_app, name="supply")
 app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")
 app.add_typer(data_app, name="data")

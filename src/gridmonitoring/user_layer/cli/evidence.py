@@ -28,6 +28,7 @@ class Kind(StrEnum):
     COMMAND = "command"
     STATEMENT = "statement"
     BILL = "bill"
+    ACCUSATION = "accusation"
 
 
 def evidence(
@@ -44,7 +45,7 @@ def evidence(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a bundle that proves a reading, purchase, block, message, command, statement or bill offline.
+    """Write a bundle that proves a reading, purchase, block, message, command, statement, bill or accusation.
 
     The genesis document is written beside it, where there is none yet.
 

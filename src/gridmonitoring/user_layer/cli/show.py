@@ -1,4 +1,4 @@
-"""`gridmon show`: a network, a meter, its thread of blocks, one block (paper II-A, III-A-1)."""
+"""`gridmon show`: a network, a meter, its thread of blocks, one block, violations (paper II-A, III-A)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,22 @@ from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.client import open_grid
 from gridmonitoring.runtime.grid_port import Grid
 from gridmonitoring.runtime.storage.truth import decode_body
+from gridmonitoring.runtime.views.contract_database import Query
 from gridmonitoring.user_layer.cli.options import DirectoryPath, find_meter
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing
 from gridmonitoring.user_layer.cli.show_meter import meter_data, meter_list, meter_rows
 from gridmonitoring.user_layer.cli.show_thread import block_data, block_rows, thread_data, thread_rows
-from gridmonitoring.user_layer.cli.times import time_text
+from gridmonitoring.user_layer.cli.show_violation import (
+    COLUMNS,
+    recorded_data,
+    recorded_row,
+    violation_named,
+)
+from gridmonitoring.user_layer.cli.times import parse_time, time_text
 
-app = typer.Typer(help="Show a network, a meter, its thread of blocks, or one block.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Show a network, a meter, its thread of blocks, one block, or violations.", rich_markup_mode=None
+)
 
 MeterArgument = Annotated[
     str, typer.Argument(metavar="MID", help="Meter ID, or the beginning of one that no other has.")
@@ -145,6 +154,40 @@ def block(
         data = block_data(grid, found, height)
     table = facts(f"Block {height} of {found.hex()}", block_rows(data, grid.genesis.currency))
     Output(as_json).result(data, lambda out: out.print(table))
+
+
+@app.command()
+def violation(
+    directory: DirectoryPath,
+    mid: Annotated[
+        str | None, typer.Option("--meter", metavar="MID", help="Whose; those of every meter if not given.")
+    ] = None,
+    number: Annotated[int, typer.Option(min=0, help="Only this one, of a meter.")] = 0,
+    kind: Annotated[str, typer.Option("--type", metavar="NAME", help="Only this type, as tamper.")] = "",
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Also the messages that are no violation.")
+    ] = False,
+    since: Annotated[str, typer.Option(metavar="TIME", help="Not before, as 2007-06-01.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Not after.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show violations, what was done about each with its receipt, and disputes: the contract database.
+
+    Example: gridmon show violation my-grid --meter 3fa2
+    """
+    with open_grid(directory) as grid:
+        query = Query(
+            find_meter(grid, mid) if mid else b"",
+            number,
+            not messages,
+            int(violation_named(kind)) if kind else 0,
+            parse_time(since, "--since") if since else 0,
+            parse_time(until, "--until") if until else 2**63 - 1,
+        )
+        found = [recorded_data(grid, recorded) for recorded in grid.recorded(query)]
+        rows = [recorded_row(data, grid.genesis.currency) for data in found]
+    table = listing("Contract database", COLUMNS, rows)
+    Output(as_json).result({"entries": found}, lambda out: out.print(table))
 
 
 def _consensus_block(grid: Grid, height: int, as_json: bool) -> None:

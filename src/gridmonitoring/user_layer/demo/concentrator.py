@@ -52,6 +52,10 @@ class Concentrator:
         """Return what the grid has for a meter."""
         return self._grid.commands(mid)
 
+    def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
+        """Hand a delivery over whose proof does not hold."""
+        return self._grid.accuse(mid, delivery)
+
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Hand wrapped keys over."""
         self._grid.wrap(keys)
