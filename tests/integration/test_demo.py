@@ -115,7 +115,7 @@ def test_every_incident_comes_to_its_end(demo: Demo) -> None:
         "use_behind_open_relay": (
             "300 Wh past the open relay: use_while_disconnected recorded in a side block, and charged"
         ),
-        "altered_row": "found, named (node-03, account of house-02), healed with proofs of the others",
+        "altered_row": "found by the watch, node-03 named on the ledger, healed with proofs of the others",
     }
 
 
@@ -130,7 +130,7 @@ def test_displays_say_it_in_the_words_of_the_paper(demo: Demo) -> None:
 def test_the_only_violations_are_the_scripted_ones(demo: Demo) -> None:
     assert {house.name: house.violations for house in demo.outcome.houses} == {
         "house-01": 1,
-        "house-02": 0,
+        "house-02": 1,
         "house-03": 1,
     }
 

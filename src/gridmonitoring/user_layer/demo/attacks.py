@@ -15,8 +15,6 @@ import apsw
 from gridmonitoring.blockchain.state_rows import LotRow, Table, height_key
 from gridmonitoring.contracts.meter_rule import MeterState, Relay, Status
 from gridmonitoring.contracts.violations import Violation
-from gridmonitoring.runtime.audit import audit_files
-from gridmonitoring.runtime.verification import node_files
 from gridmonitoring.user_layer.demo.acts import (
     HOUR,
     Course,
@@ -131,19 +129,21 @@ def node_down(town: Town, house: House, story: Story) -> Course:
 def altered_row(town: Town, house: House, story: Story) -> Course:
     """Somebody with access to one node's machine changes a house's account in that node's file."""
     yield 0
-    grid = town.grid
-    row = f"row.account {_alter(town, house).hex()}"
+    grid, since = town.grid, log_size(town)
+    _alter(town, house)
     story.tell(town, house, f"its account is altered in the file of {ALTERED_NODE}")
-    findings = audit_files(grid.document, node_files(grid.directory, grid.document)).findings
-    named = [finding for finding in findings if f"{finding.table} {finding.key}" == row]
-    done = grid.heal(ALTERED_NODE)
-    story.tell(town, house, f"found and healed: {'; '.join(done)}")
+    reports = grid.attend(grid.watcher.whole_pass())
+    for report in reports:
+        story.tell(town, house, f"found by the nodes' watch, and healed: {'; '.join(report.healed)}")
     yield 1
-    again = audit_files(grid.document, node_files(grid.directory, grid.document)).findings
+    town.exchange([house])
+    story.display(town, house)
+    again = grid.watcher.whole_pass()
     halted = [validator.name for validator in grid.engine.validators if validator.halted is not None]
-    if [finding.node for finding in named] != [ALTERED_NODE] or len(findings) != 1 or again or halted:
+    told = recorded(town, house, Violation.COPY_DIFFERS, since)
+    if [report.node for report in reports] != [ALTERED_NODE] or not told or again or halted:
         return "an altered row was not found, or not healed"
-    return f"found, named ({ALTERED_NODE}, account of {house.name}), healed with proofs of the others"
+    return f"found by the watch, {ALTERED_NODE} named on the ledger, healed with proofs of the others"
 
 
 def _alter(town: Town, house: House) -> bytes:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gridmonitoring.contracts.messages import render
+from gridmonitoring.contracts.messages import FIELDS, render
 from gridmonitoring.runtime.texts import load_texts
 from gridmonitoring.user_layer.demo.town import House, Town
 
@@ -55,7 +55,7 @@ class Story:
         message = house.agent.display().message
         if message is not None:
             texts = load_texts(house.agreement.language)
-            fields = {"mid": house.mid.hex()[:8]}
+            fields = {**dict.fromkeys(FIELDS[message], "-"), "mid": house.mid.hex()[:8]}
             self.tell(town, house, f'display: "{render(message, fields, texts)}"')
 
     def keep(self, kind: str, bundle: bytes) -> None:
