@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gridmonitoring.blockchain.bodies import Form, Kind, Lock, ReversePayment
+from gridmonitoring.blockchain.bodies import (
+    CopyDiffers,
+    CopyHealed,
+    Form,
+    Kind,
+    Lock,
+    Part,
+    ReversePayment,
+)
 from gridmonitoring.blockchain.parent_block import LockReason, decode_parent
 from gridmonitoring.blockchain.state_rows import BlockRow, LotRow, PaymentRow, Table, height_key
 from gridmonitoring.blockchain.transactions import Payload, decode_payload
@@ -26,17 +34,33 @@ NOT_IN_A_LIFE = frozenset({Kind.LOCK, Kind.SIDE_BLOCK})
 
 def entries_of(application: Application, mid: bytes) -> Iterator[tuple[int, Payload[Any]]]:
     """Yield (log index, payload) of every transaction about a meter, in order."""
+    copies: set[tuple[bytes, int, int, bytes]] = set()
     for block in application.truth.blocks():
         for offset, raw in enumerate(decode_body(block.body)):
-            if mid not in raw and not _may_reverse(raw):
+            if mid not in raw and not _may_be_about(raw):
                 continue
             payload = decode_payload(split(raw)[0])
-            if _about(application, payload, mid):
+            if isinstance(payload.body, CopyDiffers | CopyHealed):
+                about = _copy_about(payload, mid, copies)
+            else:
+                about = _about(application, payload, mid)
+            if about:
                 yield block.header.first + offset, payload
 
 
-def _may_reverse(raw: bytes) -> bool:
-    return len(raw) < 256  # a reversal names its payment, not the meter
+def _copy_about(payload: Payload[Any], mid: bytes, copies: set[tuple[bytes, int, int, bytes]]) -> bool:
+    """Tell whether a copy that differed, or was healed, is of a meter's data; `copies` gathers which are."""
+    body: CopyDiffers | CopyHealed = payload.body
+    if isinstance(body, CopyHealed):
+        return (payload.signer, body.part, body.table, body.place) in copies
+    if mid not in (body.mid, body.place[:16] if body.part is Part.ROW else b""):
+        return False
+    copies.add((body.node, body.part, body.table, body.place))
+    return True
+
+
+def _may_be_about(raw: bytes) -> bool:
+    return len(raw) < 256  # a reversal names its payment, a healed copy its place; neither the meter
 
 
 def _about(application: Application, payload: Payload[Any], mid: bytes) -> bool:
