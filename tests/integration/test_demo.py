@@ -116,6 +116,12 @@ def test_every_incident_comes_to_its_end(demo: Demo) -> None:
             "300 Wh past the open relay: use_while_disconnected recorded in a side block, and charged"
         ),
         "altered_row": "found by the watch, node-03 named on the ledger, healed with proofs of the others",
+        "overcharging_node": (
+            "its form outvoted (wrong_energy); its false bill set off the meter's alarm, and node-01 is named"
+        ),
+        "disputed_penalty": (
+            "agreed penalty of 0.50 EUR disputed by the consumer, reversed to the unit by two operators"
+        ),
     }
 
 
@@ -124,13 +130,14 @@ def test_displays_say_it_in_the_words_of_the_paper(demo: Demo) -> None:
     mids = {house.name: house.mid.hex()[:8] for house in demo.outcome.houses}
     assert 'display: "Power running down, top up"' in told
     assert f'display: "Meter with {mids["house-02"]} has no power, system shutdown"' in told
+    assert 'display: "You are being over charged"' in told
     assert f'display: "Meter with {mids["house-03"]} has been tampered with"' in told
 
 
 def test_the_only_violations_are_the_scripted_ones(demo: Demo) -> None:
     assert {house.name: house.violations for house in demo.outcome.houses} == {
         "house-01": 1,
-        "house-02": 1,
+        "house-02": 3,
         "house-03": 1,
     }
 

@@ -15,6 +15,7 @@ import apsw
 from gridmonitoring.blockchain.state_rows import LotRow, Table, height_key
 from gridmonitoring.contracts.meter_rule import MeterState, Relay, Status
 from gridmonitoring.contracts.violations import Violation
+from gridmonitoring.processing.threads import newest_parent
 from gridmonitoring.user_layer.demo.acts import (
     HOUR,
     Course,
@@ -72,6 +73,8 @@ def replayed_report(town: Town, house: House, story: Story) -> Course:
 def use_behind_open_relay(town: Town, house: House, story: Story) -> Course:
     """The supply is switched off, but somebody bridges the relay: what flows is metered and told."""
     yield 0
+    while house.dark:
+        yield 1
     since = log_size(town)
     wish(town, house, on=False)
     town.exchange([house])
@@ -102,13 +105,9 @@ def _bridge(house: House) -> int:
 def node_down(town: Town, house: House, story: Story) -> Course:
     """The node that owes a side block is down: another appends it; the first one catches up."""
     yield 0
-    if not town.account(house).lots:
-        town.buy(house, house.share(EXTRA_SHARE))
-        town.exchange([house])
-    since, drawn = log_size(town), town.account(house).lots[0][0]
-    lot: LotRow = town.grid.row(Table.LOT, height_key(house.mid, drawn))
+    since, (drawn, owing) = log_size(town), _owing(town, house)
     names = {validator.node: validator for validator in town.grid.engine.validators}
-    absent = names[lot.node]
+    absent = names[owing]
     height = absent.height
     town.grid.take_down(absent, "its machine is switched off")
     story.tell(town, house, f"{absent.name}, which owes the side blocks of block {drawn}, is down")
@@ -121,9 +120,16 @@ def node_down(town: Town, house: House, story: Story) -> Course:
     story.tell(town, house, f"{absent.name} is back: {'; '.join(done)}")
     yield 1
     heights = {validator.height for validator in town.grid.engine.voting()}
-    if not appended or lot.node in appended or absent.halted is not None or len(heights) != 1:
+    if not appended or owing in appended or absent.halted is not None or len(heights) != 1:
         return "a node that is down held the others up"
     return f"{absent.name} down: {names[appended[0]].name} appended its side block; caught up {missed} blocks"
+
+
+def _owing(town: Town, house: House) -> tuple[int, bytes]:
+    """Return the height that the next message goes to, and the node that owes it its side block."""
+    height = newest_parent(town.meter(house))
+    lot: LotRow | None = town.grid.row(Table.LOT, height_key(house.mid, height))
+    return height, lot.node if lot is not None else next(iter(town.grid.nodes))
 
 
 def altered_row(town: Town, house: House, story: Story) -> Course:

@@ -24,6 +24,8 @@ class Concentrator:
         self._outcomes: dict[bytes, Outcome] = {}
         self.heard: Sequence[bytes] = ()
         """What went over the line when it last sent: whoever listens has it."""
+        self.instead: dict[bytes, Sequence[bytes]] = {}
+        """Meter ID -> what reaches it in the place of what the grid says."""
         self.taken = 0
         """Wire messages that the grid has taken."""
         self.refused = 0
@@ -49,8 +51,8 @@ class Concentrator:
         return [self._outcomes.pop(wire) for wire in wires]
 
     def commands(self, mid: bytes) -> Sequence[bytes]:
-        """Return what the grid has for a meter."""
-        return self._grid.commands(mid)
+        """Return what the grid has for a meter, or what somebody on the line says in its place."""
+        return self._grid.commands(mid) if mid not in self.instead else self.instead[mid]
 
     def accuse(self, mid: bytes, delivery: bytes) -> Outcome:
         """Hand a delivery over whose proof does not hold."""

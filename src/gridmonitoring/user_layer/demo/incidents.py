@@ -36,6 +36,7 @@ from gridmonitoring.user_layer.demo.attacks import (
     replayed_report,
     use_behind_open_relay,
 )
+from gridmonitoring.user_layer.demo.justice import disputed_penalty, overcharging_node
 from gridmonitoring.user_layer.demo.plan import EXTRA_SHARE, PRICE
 from gridmonitoring.user_layer.demo.story import Story
 from gridmonitoring.user_layer.demo.town import House, Town
@@ -59,8 +60,11 @@ def out_of_credit(town: Town, house: House, story: Story) -> Course:
         yield 1
     story.display(town, house)
     relay, before = house.agent.meter.relay, house.agent.meter.registers()
-    yield 2 * HOUR
-    still = house.agent.meter.registers() == before
+    still, waited = True, 0
+    while waited < 2 * HOUR and house.state is MeterState.OUT_OF_CREDIT:
+        still = house.agent.meter.registers() == before
+        waited += 1
+        yield 1
     bought = town.buy(house, house.share(100))
     story.tell(town, house, f"buys {euro(house.share(100))} in the dark: block {bought.height}")
     story.keep("command", town.grid.evidence(EvidenceKind.COMMAND, house.mid))
@@ -172,5 +176,7 @@ INCIDENTS: Mapping[str, Callable[[Town, House, Story], Course]] = {
     "use_behind_open_relay": use_behind_open_relay,
     "node_down": node_down,
     "altered_row": altered_row,
+    "overcharging_node": overcharging_node,
+    "disputed_penalty": disputed_penalty,
 }
 """Name -> what happens."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gridmonitoring.contracts.agreement import NoCutWindow
+from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
 from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import TAX_WHOLE, Tariff, price_at
 from gridmonitoring.user_layer.demo.household import (
@@ -55,6 +56,8 @@ INCIDENTS: tuple[tuple[str, int, int], ...] = (
     ("replayed_report", 1, 50),
     ("use_behind_open_relay", 3, 56),
     ("altered_row", 4, 62),
+    ("overcharging_node", 1, 64),
+    ("disputed_penalty", 3, 66),
     ("cover_opened", 5, 70),
     ("node_down", 2, 80),
 )
@@ -74,6 +77,12 @@ class Terms(Struct, frozen=True):
     """Hours in which the relay does not open for want of credit."""
 
 
+PENALTY = EURO // 2
+"""Agreed for use while disconnected."""
+ACTIONS = (
+    AgreedAction(Violation.USE_WHILE_DISCONNECTED, ActionKind.PENALTY, PENALTY, cut_off=False, notice=True),
+)
+"""What every agreement says is done about violations."""
 TAX = 196_000
 """Tax, parts per million."""
 NIGHT = (NoCutWindow((), 0, 6 * 60), NoCutWindow((), 22 * 60, 24 * 60))

@@ -41,6 +41,7 @@ from gridmonitoring.user_layer.cli.standard_tariffs import Shape, fixed_offset, 
 from gridmonitoring.user_layer.demo.concentrator import Concentrator
 from gridmonitoring.user_layer.demo.household_format import UTC_OFFSET_MINUTES
 from gridmonitoring.user_layer.demo.plan import (
+    ACTIONS,
     CARELESS_SHARE,
     CURRENCY,
     FIRST_SHARE,
@@ -231,7 +232,7 @@ class Town:
             language=terms.language,
             never_cut=False,
             no_cut=terms.no_cut,
-            actions=(),
+            actions=ACTIONS,
             valid_from_ms=self.now,
         )
         install_meter(grid, consumer, meter, agreement, f"serial {plan.number}")
