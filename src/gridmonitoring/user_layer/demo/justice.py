@@ -107,5 +107,5 @@ def _penalties(town: Town, house: House) -> dict[int, FindingRow]:
 
 def findings(town: Town, house: House) -> dict[int, FindingRow]:
     """Return a house's violations by number."""
-    rows = town.grid.rows(Table.FINDING, house.mid)
-    return {int.from_bytes(key[len(house.mid) :], "big"): row for key, row in rows}
+    keys = [key for key, _ in town.grid.rows(Table.FINDING, house.mid)]
+    return {int.from_bytes(key[len(house.mid) :], "big"): town.grid.row(Table.FINDING, key) for key in keys}
