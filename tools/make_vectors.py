@@ -25,7 +25,11 @@ from gridmonitoring.blockchain.transactions import DOMAIN, decode_payload, party
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256, sha256d
+from gridmonitoring.keys.detail_keys import Part, keys_of
+from gridmonitoring.keys.sealed_boxes import report_nonce
 from gridmonitoring.keys.signatures import sign, sign_raw, split, to_be_signed
+from gridmonitoring.runtime.entropy import seal_aead
+from gridmonitoring.smart_meter.channels import Appliances, Channel, LoadProfile, detail_context, join_parts
 from tests.support.billing import flat, reading
 from tests.support.evidence_cases import broken_bundles, proven_bundles
 from tests.support.evidence_lies import lying_bundles
@@ -75,6 +79,7 @@ def vectors() -> dict[str, Any]:
         "hashes": _hashes(),
         "signatures": [_signature(name) for name in ("meter", "node-1", "consumer")],
         "transactions": _transactions(),
+        "details": [_detail(number) for number in (1, 2)],
         "targets": [_target(compact) for compact in TARGETS],
         "headers": [_header(compact) for compact in ("207fffff", "1f0fffff")],
         "merkle_roots": [_merkle(count) for count in (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 21)],
@@ -128,6 +133,35 @@ def _transactions() -> list[dict[str, Any]]:
         payload = decode_payload(split(raw)[0])
         found.append({"type": payload.kind, "id": sha256d(split(raw)[0]).hex(), "cose_sign1": raw.hex()})
     return found
+
+
+def _detail(number: int) -> dict[str, Any]:
+    """Return a sealed detail with the secret of its day, and what it opens to."""
+    chain_id, mid, epoch, sequence, period = (
+        sha256d(b"a chain"),
+        b"a meter's ID ...",
+        number,
+        40 + number,
+        19_675,
+    )
+    secret = sha256(b"secret of day %d" % number)
+    keys = keys_of(secret)
+    load = LoadProfile(SALT, tuple(reading(120_000 + number)), 120_000, (300, 20 * number))
+    plain = [encode(load), encode(Appliances(120_000, ((Channel.KITCHEN, 5), (Channel.REST, number))))]
+    nonce = report_nonce(epoch, sequence)
+    sealed = [seal_aead(keys.key(p), nonce, plain[p], detail_context(chain_id, mid, p)) for p in Part]
+    return {
+        "chain_id": chain_id.hex(),
+        "mid": mid.hex(),
+        "epoch": epoch,
+        "sequence": sequence,
+        "period": period,
+        "secret": secret.hex(),
+        "commitment": keys.commitment(mid, epoch, period).hex(),
+        "keys_of_profile_alone": encode(keys.narrowed(1 << Part.LOAD)).hex(),
+        "parts": [part.hex() for part in plain],
+        "ciphertext": join_parts(sealed).hex(),
+    }
 
 
 def _target(compact: str) -> dict[str, str]:

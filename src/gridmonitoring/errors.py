@@ -27,6 +27,7 @@
     │   └── StatementDiffers     a statement that is not the meter's own (carries field, ours, theirs)
     ├── Withheld                 an aggregate that must not leave the data center (carries why)
     ├── Refused                  a transaction that breaks a rule of the state (carries the rule)
+    ├── AccessDenied             data that who asks may not have (carries the reason)
     ├── StorageError             what is on disk is not what was committed
     │   ├── Tampered             names the table and row
     │   └── DirectoryBusy        another process owns the directory
@@ -209,6 +210,15 @@ class Refused(GridMonitoringError):
         self.rule = rule
         """Closed name of the broken rule, as listed in docs/spec/rules.md."""
         super().__init__(f"{rule}: {message}")
+
+
+class AccessDenied(GridMonitoringError):
+    """Data that who asks may not have; where a request was made, it is on record."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        """`contracts.consent.Verdict` by name, in lower case, or "log_on"."""
+        super().__init__(message)
 
 
 class StorageError(GridMonitoringError):

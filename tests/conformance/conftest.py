@@ -6,21 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from gridmonitoring.blockchain.state_rows import Table
-from gridmonitoring.energy_center.tariffs import Tariff
-from gridmonitoring.processing.rows import AgreementRow, TariffRow
-from tests.support.home import Home
+from tests.support.home import Home, tariff_of
 from tests.support.network import SmallNetwork, small_network
 
 MONEY = 10**9
 """What the home pays at a time: 10 EUR, 40 kWh."""
-
-
-def tariff_of(small: SmallNetwork) -> Tariff:
-    """Return the tariff of the network's meters."""
-    agreed: AgreementRow = small.network.row(Table.AGREEMENT, small.meters[0].mid)
-    published: TariffRow = small.network.row(Table.TARIFF, agreed.agreement.tariff)
-    return published.tariff
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from gridmonitoring.contracts.meter_rule import MeterState, Relay, Status
 from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
 from gridmonitoring.errors import Refused
 from gridmonitoring.runtime.contract_offices import clear_tamper, decide_dispute, dispute, lift_cut_off
-from tests.conformance.conftest import MONEY, tariff_of
-from tests.support.home import Home
+from tests.conformance.conftest import MONEY
+from tests.support.home import Home, tariff_of
 from tests.support.network import SmallNetwork, small_network
 
 PENALTY = 12_345_678

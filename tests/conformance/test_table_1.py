@@ -29,8 +29,8 @@ from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.smart_meter.books import Books
 from gridmonitoring.smart_meter.channels import open_detail
 from gridmonitoring.user_layer.demo.consumer_book import unwrap
-from tests.conformance.conftest import MONEY, tariff_of
-from tests.support.home import Home, logged
+from tests.conformance.conftest import MONEY
+from tests.support.home import Home, logged, tariff_of
 from tests.support.network import SmallNetwork
 
 
@@ -73,7 +73,7 @@ def salts(home: Home) -> list[bytes]:
     for index, time, ciphertext in store(home).details_of(home.mid):
         key = keys[1, time // DAY_MS]
         sequence = claims[index].sequence
-        opened.append(open_detail(ciphertext, key, home.network.chain_id, home.mid, 1, sequence).salt)
+        opened.append(open_detail(ciphertext, key, home.network.chain_id, home.mid, 1, sequence).load.salt)
     assert opened
     return opened
 

@@ -18,12 +18,12 @@ from gridmonitoring.processing.state_transition import TRANSITIONS
 from tests.support.acts import story
 from tests.support.network import SmallNetwork, report_wires, small_network
 from tests.support.project import SOURCE
-from tests.support.refusals import disputes, envelopes, money, parties, reports, supply, watch
+from tests.support.refusals import access, disputes, envelopes, money, parties, reports, supply, watch
 from tests.support.refusals.scene import Lies, Scene
 
 TABLES = (
     *(envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES, watch.LIES),
-    disputes.LIES,
+    *(access.LIES, disputes.LIES),
 )
 LIES: Lies = {what: lie for table in TABLES for what, lie in table.items()}
 

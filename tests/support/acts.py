@@ -13,17 +13,22 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import (
     Accuse,
+    Answer,
     CloseAccount,
     ConfirmKey,
     CopyDiffers,
     CopyHealed,
+    Erase,
     Governance,
+    Grant,
     Kind,
     MeterSilent,
     Part,
+    Read,
     Registers,
     ReplaceKey,
     ReversePayment,
+    RevokeGrant,
     RevokeKey,
     RotateKey,
     SwapDevice,
@@ -39,6 +44,7 @@ from gridmonitoring.blockchain.state_rows import (
     open_finding_key,
     party_key,
 )
+from gridmonitoring.contracts.consent import ALL_DATA
 from gridmonitoring.contracts.meter_rule import Event, Relay, Status
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
@@ -84,6 +90,13 @@ def new_consumer(network: Network, name: str, time: int) -> tuple[Signer, bytes]
     consumer = consumer_signer(network, name, new_keys())
     personal = commitment(name, bytes(32))
     return consumer, register(network.signer("registrar"), consumer, personal, time)
+
+
+def new_researcher(network: Network, time: int) -> tuple[Signer, bytes]:
+    """Return a researcher and the transaction that registers it."""
+    reader = Signer("researcher", Role.RESEARCHER, new_keys(), network.chain_id)
+    personal = commitment("researcher", bytes(32))
+    return reader, register(network.signer("registrar"), reader, personal, time)
 
 
 def rotation(network: Network, party: Signer, keys: KeyPair, time: int, proved_by: KeyPair) -> bytes:
@@ -222,6 +235,50 @@ def paid_form(network: Network, node: str, request: bytes, paid: bytes, mid: byt
     return make_form(network.signer(node), form_body(network, request, paid, mid, 10**8, time), time)
 
 
+def granting(meter: MeterInHand, reader: Signer, time: int, /, **changes: Any) -> bytes:
+    """Return the owner's grant to a reader: all data of yesterday, today and tomorrow for a year."""
+    today = time // DAY_MS
+    said = Grant(
+        *(meter.mid, int(reader.role), reader.id, int(ALL_DATA), today - 1, today + 1),
+        *("research", time + 365 * DAY_MS),
+    )
+    return meter.consumer.transaction(Kind.GRANT, replace(said, **changes), time)
+
+
+def asking(reader: Signer, mid: bytes, time: int, /, **changes: Any) -> bytes:
+    """Return a reader's request for all data of today, under the first grant."""
+    today = time // DAY_MS
+    said = Read(mid, 1, int(ALL_DATA), today, today, "research")
+    return reader.transaction(Kind.READ, replace(said, **changes), time)
+
+
+def answering(network: Network, mid: bytes, number: int, time: int) -> bytes:
+    """Return a node's record of an answer."""
+    return network.signer("node-01").transaction(Kind.ANSWER, Answer(mid, number, bytes(32)), time)
+
+
+def erasing(meter: MeterInHand, time: int, /, **changes: Any) -> bytes:
+    """Return the owner's erasure of yesterday's details."""
+    yesterday = time // DAY_MS - 1
+    said = Erase(meter.mid, yesterday, yesterday, personal=False)
+    return meter.consumer.transaction(Kind.ERASE, replace(said, **changes), time)
+
+
+def grants_and_reads(small: SmallNetwork, meter: MeterInHand) -> KeyPair:
+    """An owner lets a researcher read, who asks, is answered, and is let in no more; details are erased.
+
+    Returns the researcher's keys.
+    """
+    network, now = small.network, small.clock.now_ms()
+    reader, joins = new_researcher(network, now)
+    small.submit([joins])
+    small.submit([granting(meter, reader, now), asking(reader, meter.mid, now)])
+    small.submit([answering(network, meter.mid, 1, now)])
+    small.submit([meter.consumer.transaction(Kind.REVOKE_GRANT, RevokeGrant(meter.mid, 1), now)])
+    small.submit([asking(reader, meter.mid, now), erasing(meter, now, first=1, last=1)])
+    return reader.keys
+
+
 def story(small: SmallNetwork) -> list[KeyPair]:
     """Have at least one transaction of every type decided; needs three meters in credit.
 
@@ -237,6 +294,7 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     buy(small, first, 10**9, b"to be reversed")
     small.submit([reversal(network, b"to be reversed", clock.now_ms())])
     small.submit([wish(first, clock.now_ms(), on=False, power_limit=2000)])
+    keys.append(grants_and_reads(small, first))
     small.submit([tamper(second)])
     clock.move_to(second.time)
     found: OpenFindingRow = network.row(Table.OPEN_FINDING, open_finding_key(second.mid, Violation.TAMPER))

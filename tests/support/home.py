@@ -29,6 +29,7 @@ from gridmonitoring.contracts.meter_rule import Relay
 from gridmonitoring.energy_center.credit import Account, BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.keys.signatures import split
+from gridmonitoring.processing.rows import AgreementRow, TariffRow
 from gridmonitoring.runtime.entropy import new_keys, random_bytes
 from gridmonitoring.runtime.meter_agent import Device, MeterAgent
 from gridmonitoring.runtime.meter_gateway import MeterGateway
@@ -253,3 +254,10 @@ def logged(small: SmallNetwork) -> list[tuple[bytes, Payload[Any]]]:
     application = small.network.application
     raws = [application.truth.transaction(index) for index in range(application.log.log.size)]
     return [(raw, decode_payload(split(raw)[0])) for raw in raws]
+
+
+def tariff_of(small: SmallNetwork) -> Tariff:
+    """Return the tariff of the network's meters."""
+    agreed: AgreementRow = small.network.row(Table.AGREEMENT, small.meters[0].mid)
+    published: TariffRow = small.network.row(Table.TARIFF, agreed.agreement.tariff)
+    return published.tariff

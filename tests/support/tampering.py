@@ -16,7 +16,7 @@ from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, TableShape, Values
-from tests.support.acts import differing, governance, proposal, silence, tamper, wish
+from tests.support.acts import differing, governance, grants_and_reads, proposal, silence, tamper, wish
 from tests.support.network import DAY_MS, SmallNetwork, open_small, report_wires, small_network
 
 NODES = ("node-01", "node-02", "node-03", "node-04")
@@ -43,6 +43,7 @@ def rich_network(path: Path, validators: int = 4) -> None:
     for name, details in network.details.items():
         assert name in NODES
         details.wrap([(small.meters[0].mid, 1, 13_773, b"r" * 32, b"a box that a reader opens")])
+    grants_and_reads(small, small.meters[0])
     _leave_duties(small)
     small.close()
 

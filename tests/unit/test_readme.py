@@ -43,7 +43,7 @@ def test_each_command_of_the_table_exists(words: tuple[str, ...]) -> None:
 def test_the_table_names_every_command() -> None:
     program = typer.main.get_command(app)
     assert isinstance(program, typer.core.TyperGroup)
-    named = {*re.findall(r"`gridmon ([a-z-]+)", README), *re.findall(r"`([a-z]+)`", README)}
+    named = {*re.findall(r"`gridmon ([a-z-]+)", README), *re.findall(r"`([a-z-]+)`", README)}
     assert set(program.commands) <= named
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from typing import Any
 
 import cbor2
 import nacl.signing
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gridmonitoring.blockchain.checkpoint import require_minimal_quorum, verify_quorum
 from gridmonitoring.blockchain.evidence import verify
@@ -83,6 +85,25 @@ def test_transactions(vector: dict[str, Any]) -> None:
     payload = cbor2.loads(bytes.fromhex(vector["cose_sign1"]))[2]
     assert double(payload).hex() == vector["id"]
     assert cbor2.loads(payload)[0] == vector["type"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["details"], ids=lambda vector: str(vector["sequence"]))
+def test_details(vector: dict[str, Any]) -> None:
+    """As docs/spec/access.md has it, with nothing of ours."""
+    chain, mid, secret = (bytes.fromhex(vector[name]) for name in ("chain_id", "mid", "secret"))
+    keys = [hmac.digest(secret, b"gridmon/detail-part/1" + bytes((part,)), "sha256") for part in (0, 1)]
+    hashes = [single(b"gridmon/detail-key/1" + key) for key in keys]
+    committed = ["gridmon/period-key/2", *hashes, mid, vector["epoch"], vector["period"]]
+    assert double(cbor2.dumps(committed)).hex() == vector["commitment"]
+    assert cbor2.loads(bytes.fromhex(vector["keys_of_profile_alone"])) == [
+        *("detail-keys/1", 1),
+        [keys[0], hashes[1]],
+    ]
+    nonce = vector["epoch"].to_bytes(4, "big") + vector["sequence"].to_bytes(8, "big")
+    sealed = cbor2.loads(bytes.fromhex(vector["ciphertext"]))
+    for part in (0, 1):
+        context = b"gridmon/detail/2" + chain + mid + bytes((part,))
+        assert AESGCM(keys[part]).decrypt(nonce, sealed[part], context).hex() == vector["parts"][part]
 
 
 @pytest.mark.parametrize("vector", VECTORS["targets"], ids=lambda vector: vector["compact"])

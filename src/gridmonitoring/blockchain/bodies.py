@@ -43,6 +43,8 @@ Short = Annotated[int, Meta(ge=0, le=0xFFFF)]
 """A closed code or bit field of two bytes."""
 Epoch = Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
 """Meter epoch: 1 for the first device at a supply point, one more for each swap."""
+Period = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+"""A period of the load profile: a UTC day, in days since 1970."""
 
 
 REQUEST_DOMAIN = "gridmon/purchase-request/1"
@@ -77,6 +79,11 @@ class Kind(IntEnum):
     SWAP_DEVICE = 28
     SUPPLY = 29
     CLEAR_TAMPER = 30
+    GRANT = 40
+    REVOKE_GRANT = 41
+    READ = 42
+    ANSWER = 43
+    ERASE = 44
     DISPUTE = 50
     RESOLVE = 51
     LIFT_CUT_OFF = 52
@@ -565,6 +572,77 @@ class MeterSilent(Body, frozen=True):
     """Sequence of its last report."""
 
 
+class Grant(Body, frozen=True):
+    """The owner lets somebody read (consent): what, of which days, what for, and until when."""
+
+    mid: Bytes16
+    """The owner's meter."""
+    role: Short
+    """`Role` of the reader."""
+    reader: Bytes16
+    """Its party ID."""
+    data: Short
+    """What may be read, `contracts.consent.Data` bits."""
+    first: Period
+    """First day that may be read."""
+    last: Period
+    """Last day that may be read; it may be yet to come."""
+    purpose: Name
+    """What it may be read for; a request names the same."""
+    expires: Millis
+    """After this time nothing is answered any more."""
+
+
+class RevokeGrant(Body, frozen=True):
+    """The owner ends a grant."""
+
+    mid: Bytes16
+    """The owner's meter."""
+    number: Unsigned
+    """Number of the grant."""
+
+
+class Read(Body, frozen=True):
+    """A request for data; decided before anything is answered, and kept whatever becomes of it."""
+
+    mid: Bytes16
+    """Whose data."""
+    grant: Unsigned
+    """Number of the grant it relies on; 0 for the owner, and for the custodian by agreement."""
+    data: Short
+    """What is asked for, `contracts.consent.Data` bits."""
+    first: Period
+    """First day."""
+    last: Period
+    """Last day."""
+    purpose: Name
+    """What for."""
+
+
+class Answer(Body, frozen=True):
+    """A node is about to answer a request: what it answers is tagged, and the tags' hash is here."""
+
+    mid: Bytes16
+    """Whose data."""
+    number: Unsigned
+    """Number of the request in the owner's thread."""
+    tags: Bytes32
+    """sha256d of the node's signed tags."""
+
+
+class Erase(Body, frozen=True):
+    """The owner has details erased, for good and at every node; the log keeps their hashes."""
+
+    mid: Bytes16
+    """The owner's meter."""
+    first: Period
+    """First day whose details are erased."""
+    last: Period
+    """Last day; it has ended."""
+    personal: bool
+    """Whether the registrar also erases what opens the commitments to house number and personal data."""
+
+
 BODIES: dict[tuple[int, int], Any] = {
     (Kind.GOVERNANCE, 1): Governance,
     (Kind.REGISTRATION, 1): Registration,
@@ -589,6 +667,11 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.SWAP_DEVICE, 1): SwapDevice,
     (Kind.SUPPLY, 1): Supply,
     (Kind.CLEAR_TAMPER, 1): ClearTamper,
+    (Kind.GRANT, 1): Grant,
+    (Kind.REVOKE_GRANT, 1): RevokeGrant,
+    (Kind.READ, 1): Read,
+    (Kind.ANSWER, 1): Answer,
+    (Kind.ERASE, 1): Erase,
     (Kind.DISPUTE, 1): Dispute,
     (Kind.RESOLVE, 1): Resolve,
     (Kind.LIFT_CUT_OFF, 1): LiftCutOff,

@@ -12,13 +12,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gridmonitoring.blockchain.bodies import Epoch, OptionalId, Part, Place, Short
+from gridmonitoring.blockchain.bodies import Epoch, OptionalId, Part, Period, Place, Short
 from gridmonitoring.encoding.bounds import (
     Bytes16,
     Bytes32,
     Document,
     Millis,
     Money,
+    Name,
     Unsigned,
     WattHours,
     Watts,
@@ -77,6 +78,14 @@ class Table(IntEnum):
     """Key MID: `SupplyWishRow`."""
     CONSUMER = 22
     """Key consumer's party ID: `ConsumerRow`."""
+    ACCESS = 30
+    """Key MID: `AccessRow`, once anything was granted, asked for or erased."""
+    GRANT = 31
+    """Key MID, number (8 bytes): `GrantRow`; never deleted."""
+    READ = 32
+    """Key MID, number (8 bytes): `ReadRow`; never deleted."""
+    ERASURE = 33
+    """Key MID, number (8 bytes): `ErasureRow`; never deleted."""
     FINDING = 35
     """Key MID, number (8 bytes) of its message: `FindingRow`; never deleted."""
     OPEN_FINDING = 36
@@ -333,6 +342,8 @@ class CommandKind(IntEnum):
     """Go on under other terms; by an AGREEMENT of an installed meter."""
     CLOSE = 11
     """The account is closed; by CLOSE_ACCOUNT."""
+    GRANTS = 20
+    """Wrap keys for these readers from now on; by GRANT, REVOKE_GRANT, and ACCESS."""
     PENALTY = 30
     """Charge an agreed penalty, or take a compensation back; by what shows a violation, or a RESOLVE."""
     COMPENSATION = 31
@@ -359,7 +370,7 @@ class CommandRow(Row, frozen=True):
     """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund; POWER_LIMIT: W;
     CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
     document: Document
-    """SCRIPT: encoded agreement; else empty."""
+    """SCRIPT: encoded agreement; GRANTS: encoded readers; else empty."""
 
 
 class BlockRow(Row, frozen=True):
@@ -494,6 +505,90 @@ class SupplyWishRow(Row, frozen=True):
     """Whether the consumer wants power."""
     power_limit: Watts
     """W, 0 for the agreement's."""
+
+
+class AccessRow(Row, frozen=True):
+    """How far access to a meter's data has come."""
+
+    grants: Unsigned
+    """Number of the last grant."""
+    in_force: Annotated[tuple[Unsigned, ...], Meta(max_length=32)]
+    """Numbers of the grants that were not revoked and, when one was added last, had not expired."""
+    reads: Unsigned
+    """Number of the last request."""
+    erasures: Unsigned
+    """Number of the last erasure."""
+
+
+class GrantRow(Row, frozen=True):
+    """What the owner lets somebody read."""
+
+    role: Short
+    """`Role` of the reader."""
+    reader: Bytes16
+    """Its party ID."""
+    data: Short
+    """What may be read, `contracts.consent.Data` bits."""
+    first: Period
+    """First day that may be read."""
+    last: Period
+    """Last day that may be read."""
+    purpose: Name
+    """What it may be read for."""
+    granted: Millis
+    """When the owner signed it."""
+    expires: Millis
+    """After this time nothing is answered any more."""
+    revoked: Millis
+    """When the owner ended it, 0 where it was not revoked."""
+
+
+class ReadRow(Row, frozen=True):
+    """A request for data and what became of it."""
+
+    request: Bytes32
+    """Its transaction ID."""
+    index: Unsigned
+    """Its log index; an answer speaks of the log before it."""
+    role: Short
+    """`Role` of who asked."""
+    reader: Bytes16
+    """Who asked."""
+    grant: Unsigned
+    """Number of the grant it relied on, 0 for none."""
+    data: Short
+    """What was asked for, `contracts.consent.Data` bits."""
+    first: Period
+    """First day."""
+    last: Period
+    """Last day."""
+    purpose: Name
+    """What for."""
+    time: Millis
+    """When it was signed."""
+    verdict: Short
+    """`contracts.consent.Verdict`."""
+    node: Annotated[bytes, Meta(max_length=16)]
+    """NID of the node that answered, or empty."""
+    tags: OptionalId
+    """sha256d of its tags, or empty."""
+
+
+class ErasureRow(Row, frozen=True):
+    """Details that are to be erased, and not to come back."""
+
+    request: Bytes32
+    """Transaction ID."""
+    index: Unsigned
+    """Its log index: of what is logged before it, nothing is kept."""
+    first: Period
+    """First day."""
+    last: Period
+    """Last day."""
+    time: Millis
+    """When the owner signed it."""
+    personal: bool
+    """Whether what opens the commitments was to be erased, too."""
 
 
 class CopyRow(Row, frozen=True):

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import BadPublicKey, CannotOpen
 
 
@@ -43,6 +42,10 @@ class Purpose(IntEnum):
     """A command with its proof, to the meter."""
     ANSWER = 4
     """An answer to a request for data, to the requester."""
+    FAILURE = 5
+    """A failed signature or opening, in a node's secure database, to the contract key."""
+    FAILURES = 6
+    """What a node's secure database has, to an auditor."""
 
 
 _KEMS = {
@@ -121,11 +124,6 @@ def open_aead(key: bytes, nonce: bytes, sealed: bytes, associated: bytes) -> byt
 def report_nonce(epoch: int, sequence: int) -> bytes:
     """Return the nonce of a report or detail: meter epoch (4 bytes) and sequence (8 bytes)."""
     return epoch.to_bytes(4, "big") + sequence.to_bytes(8, "big")
-
-
-def key_commitment(key: bytes, meter: bytes, epoch: int, period: int) -> bytes:
-    """Return the commitment that a claim makes to its period key, 32 bytes."""
-    return sha256d(encode(["gridmon/period-key/1", key, meter, epoch, period]))
 
 
 @lru_cache(maxsize=4096)

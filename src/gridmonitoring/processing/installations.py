@@ -40,6 +40,7 @@ from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.energy_center.credit import Account, open_account, settle, swap_device
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import ContractError, EncodingError, Refused, RegisterError, TariffError
+from gridmonitoring.processing.access import retell_readers
 from gridmonitoring.processing.rows import AgreementRow, tariff_at
 from gridmonitoring.processing.threads import NO_HASH, complete, live, live_on, meter_of, order
 from gridmonitoring.registration.authenticator import authenticate, give_access, link_meter
@@ -237,6 +238,7 @@ def access(ledger: Ledger, transaction: Transaction) -> None:
     body: Access = transaction.payload.body
     meter = live_on(ledger, body.mid, transaction)
     meter = order(ledger, body.mid, meter, CommandKind.RECONNECT, transaction)
+    meter = retell_readers(ledger, transaction, body.mid, meter)
     ledger.view.put(Table.METER, body.mid, meter)
 
 

@@ -15,6 +15,7 @@ from gridmonitoring.blockchain.bodies import OptionalId
 from gridmonitoring.blockchain.genesis import Parameters, ValidatorSet
 from gridmonitoring.blockchain.ledger import Ledger, refuse
 from gridmonitoring.blockchain.state_rows import (
+    AccessRow,
     BlockRow,
     CommandKind,
     CommandRow,
@@ -23,8 +24,10 @@ from gridmonitoring.blockchain.state_rows import (
     CopyRow,
     DeviceRow,
     DueRow,
+    ErasureRow,
     FindingRow,
     GovernanceRow,
+    GrantRow,
     LotRow,
     MessageRow,
     MeterRow,
@@ -32,6 +35,7 @@ from gridmonitoring.blockchain.state_rows import (
     PartyRow,
     PaymentRow,
     PurchaseRow,
+    ReadRow,
     Row,
     SideRow,
     SilenceRow,
@@ -108,6 +112,10 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.TARIFF_SERIES: TariffSeriesRow,
     Table.SUPPLY_WISH: SupplyWishRow,
     Table.CONSUMER: ConsumerRow,
+    Table.ACCESS: AccessRow,
+    Table.GRANT: GrantRow,
+    Table.READ: ReadRow,
+    Table.ERASURE: ErasureRow,
     Table.FINDING: FindingRow,
     Table.OPEN_FINDING: OpenFindingRow,
     Table.COPY: CopyRow,

@@ -19,6 +19,7 @@ from gridmonitoring.blockchain.ledger import Ledger, authenticate_party, refuse
 from gridmonitoring.blockchain.state_rows import GovernanceRow, PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
+from gridmonitoring.processing.access import READERS, answer, erase, grant, request_read, revoke_grant
 from gridmonitoring.processing.accounts import (
     clear_tamper,
     close,
@@ -75,6 +76,11 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.SWAP_DEVICE: (frozenset({Role.REGISTRAR}), swap),
     Kind.SUPPLY: (frozenset({Role.CONSUMER}), control_supply),
     Kind.CLEAR_TAMPER: (frozenset({Role.OPERATOR}), clear_tamper),
+    Kind.GRANT: (frozenset({Role.CONSUMER}), grant),
+    Kind.REVOKE_GRANT: (frozenset({Role.CONSUMER}), revoke_grant),
+    Kind.READ: (READERS, request_read),
+    Kind.ANSWER: (frozenset({Role.NODE}), answer),
+    Kind.ERASE: (frozenset({Role.CONSUMER}), erase),
     Kind.DISPUTE: (frozenset({Role.CONSUMER, Role.UTILITY}), dispute),
     Kind.RESOLVE: (frozenset({Role.OPERATOR, Role.UTILITY}), resolve),
     Kind.LIFT_CUT_OFF: (frozenset({Role.UTILITY}), lift_cut_off),

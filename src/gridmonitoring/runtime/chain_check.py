@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from gridmonitoring.blockchain.bodies import Erase
 from gridmonitoring.blockchain.checkpoint import decode_note
 from gridmonitoring.blockchain.log import TransactionLog
 from gridmonitoring.encoding.cbor import decode
@@ -71,6 +72,10 @@ class Chain(Protocol):
         """Return what a decoded log entry says of its detail, or None where it is no report."""
         ...
 
+    def erasure(self, entry: Any) -> Erase | None:
+        """Return what a decoded log entry has erased, or None where it is no such order."""
+        ...
+
 
 Step = Callable[[Commit], None]
 """Takes each block that holds, with all that follows from it."""
@@ -102,7 +107,8 @@ class ChainCheck:
                 if not check.done:
                     check.block(record, commit.block)
                     check.derived(commit)
-            self._details.entries(commit.block.header.first, entries, self._chain.claim)
+            first = commit.block.header.first
+            self._details.entries(first, entries, self._chain.claim, self._chain.erasure)
             step(commit)
             self._finish_those_at_end(document)
         self._end(document)

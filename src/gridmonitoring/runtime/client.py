@@ -168,6 +168,22 @@ class Client:
         """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
         return convert(self.call("details", mid, after, limit), list[tuple[int, int, bytes]])
 
+    def wrapped(self, mid: bytes, reader: bytes) -> list[tuple[int, int, bytes]]:
+        """Return (meter epoch, day, box) of the days' keys that were wrapped for an HPKE key, in order."""
+        return convert(self.call("wrapped", mid, reader), list[tuple[int, int, bytes]])
+
+    def challenge(self) -> bytes:
+        """Return a challenge to log on with, good once and for a minute."""
+        return convert(self.call("challenge"), bytes)
+
+    def answer(self, log_on: bytes, mid: bytes, number: int) -> bytes:
+        """Return the sealed answer to a request of who logs on; raises `AccessDenied`."""
+        return convert(self.call("answer", log_on, mid, number), bytes)
+
+    def failures(self, log_on: bytes) -> bytes:
+        """Return failed signatures and openings of every node, sealed to the auditor who logs on."""
+        return convert(self.call("failures", log_on), bytes)
+
     def commands(self, mid: bytes) -> Sequence[bytes]:
         """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
         return convert(self.call("commands", mid), list[bytes])

@@ -90,27 +90,27 @@ class Paid(Struct, frozen=True):
     """Debt of the account now, money."""
 
 
-def consumer_file(folder: Path, name: str) -> Path:
-    """Return a consumer's key file; raises `UserError` for a name that cannot be part of one."""
+def consumer_file(folder: Path, name: str, role: Role = Role.CONSUMER) -> Path:
+    """Return the key file of who registers; raises `UserError` for a name that cannot be part of one."""
     if CONSUMER_NAME.fullmatch(name) is None:
         raise UserError(
             f"{name!r} cannot name a key file: lower case letters, digits, dot, dash and underscore"
         )
-    return folder / f"consumer-{name}.json"
+    return folder / f"{role.name.lower()}-{name}.json"
 
 
-def register_consumer(grid: Grid, name: str, folder: Path) -> Registered:
-    """Make a consumer's keys and have the registrar register them.
+def register_consumer(grid: Grid, name: str, folder: Path, role: Role = Role.CONSUMER) -> Registered:
+    """Make a consumer's or researcher's keys and have the registrar register them.
 
     Keys that a call which did not end left behind are registered now. Raises `UserError` where the consumer
     is registered already, `Refused` where the registration is.
     """
-    path = consumer_file(folder, name)
+    path = consumer_file(folder, name, role)
     registrar = grid.signer(grid_office(grid, Role.REGISTRAR))
     fresh = not path.exists()
     if fresh:
         keys = new_keys()
-        write_keys(path, Role.CONSUMER, Signer(name, Role.CONSUMER, keys, grid.chain_id).id, keys)
+        write_keys(path, role, Signer(name, role, keys, grid.chain_id).id, keys)
     consumer = load_signer(grid, path)
     if grid.row(Table.PARTY, party_key(consumer.role, consumer.id)) is not None:
         raise UserError(f"{name} is registered already, as {consumer.id.hex()}")
@@ -122,7 +122,7 @@ def register_consumer(grid: Grid, name: str, folder: Path) -> Registered:
         if fresh:
             path.unlink()
         raise
-    _keep_record(grid, folder, f"consumer-{name}", {"name": name, "party": consumer.id.hex()}, salt)
+    _keep_record(grid, folder, path.stem, {"name": name, "party": consumer.id.hex()}, salt)
     return Registered(consumer.id, path, receipt.index)
 
 
@@ -225,6 +225,40 @@ def grid_office(grid: Grid, role: Role) -> str:
     if not names:
         raise UserError(f"this network has no {role.name.lower().replace('_', ' ')}")
     return names[0]
+
+
+def erase_records(grid: Grid, mid: bytes, consumer: bytes, folder: Path) -> list[Path]:
+    """Erase what opens the commitments to a house number and a name; return the files that are gone.
+
+    The registrar's records, and the consumer's copy: overwritten, then deleted. After that nobody can tell
+    what the ledger's commitments are of. Raises `UserError` where a file cannot be erased.
+    """
+    registrar = _registrar(grid)
+    paths = [registrar / f"meter-{mid.hex()}.json"]
+    paths += [*registrar.glob("consumer-*.json"), *folder.glob("consumer-*.record.json")]
+    found = [path for path in sorted(paths) if path.is_file() and _is_of(path, mid, consumer)]
+    for path in found:
+        _erase_file(path)
+    return found
+
+
+def _is_of(path: Path, mid: bytes, consumer: bytes) -> bool:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    return bool(consumer.hex() == record.get("party") or mid.hex() == record.get("mid"))
+
+
+def _erase_file(path: Path) -> None:
+    try:
+        with path.open("r+b") as stream:
+            stream.write(bytes(path.stat().st_size))
+            stream.flush()
+            os.fsync(stream.fileno())
+        path.unlink()
+    except OSError as error:
+        raise UserError(f"cannot erase {path}: {error.strerror}") from error
 
 
 def _all_of(grid: Grid, *raws: bytes) -> int:

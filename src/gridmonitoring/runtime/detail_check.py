@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-from gridmonitoring.blockchain.bodies import Kind, Report
+from gridmonitoring.blockchain.bodies import Erase, Kind, Report
 from gridmonitoring.blockchain.transactions import Payload, decode_payload
+from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.errors import EncodingError, StorageError
 from gridmonitoring.keys.channels import channel_id
 from gridmonitoring.keys.signatures import split
+from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
 from gridmonitoring.runtime.storage.truth import Truth, decode_body
 
@@ -37,6 +39,23 @@ def claim_in(raw: bytes) -> Claim | None:
         return claim_of(decode_payload(split(raw)[0]))
     except EncodingError:
         return None
+
+
+def erasure_in(raw: bytes) -> Erase | None:
+    """Return what a log entry has erased, or None where it is no such order."""
+    if _ERASE_HEAD not in raw[:_HEAD_SIZE]:
+        return None
+    try:
+        body = decode_payload(split(raw)[0]).body
+    except EncodingError:
+        return None
+    return body if isinstance(body, Erase) else None
+
+
+_ERASE_HEAD = encode([int(Kind.ERASE), 1])[1:]
+"""How the payload of such an order begins, after its array's head."""
+_HEAD_SIZE = 16
+"""Bytes of a COSE_Sign1 before that, and it."""
 
 
 def detail_fault(claim: Claim, mid: object, time: object, ciphertext: object) -> str:
@@ -86,10 +105,15 @@ def true_channels(channels: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 
 
 def share_details(truth: Truth, to: DetailStore, others: Iterable[DetailStore], position: int) -> None:
-    """Give a node what the others have of details from a log index on, of channels and wrapped keys."""
+    """Give a node what the others have of details from a log index on, of channels and wrapped keys.
+
+    What its owner had erased does not come back.
+    """
+    erasures = Erasures.of(truth)
     for other in others:
         try:
-            to.write(true_details(truth, other.details_from(position)), true_channels(other.channels()))
-            to.adopt(other.wrapped_keys())
+            kept = erasures.kept(other.details_from(position))
+            to.write(true_details(truth, kept), true_channels(other.channels()))
+            to.adopt(erasures.kept_keys(other.wrapped_keys()))
         except (EncodingError, TypeError) as error:
             raise StorageError(f"{other.path.name}: {error}") from error

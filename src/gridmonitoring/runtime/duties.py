@@ -75,6 +75,9 @@ class Duties:
     def _note(self, decision: Decision) -> None:
         network = self._network
         for table, key in decision.changed:
+            if table == Table.ERASURE:
+                decision.durable.result()
+                network.erase(key)
             if table in (Table.DUE, Table.MESSAGE):
                 pending = self._due if table == Table.DUE else self._messages
                 if network.row(table, key) is None:

@@ -128,6 +128,28 @@ class Grid(Protocol):
         """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
         ...
 
+    def wrapped(self, mid: bytes, reader: bytes) -> list[tuple[int, int, bytes]]:
+        """Return (meter epoch, day, box) of the days' keys that were wrapped for an HPKE key, in order."""
+        ...
+
+    def challenge(self) -> bytes:
+        """Return a challenge to log on with, good once and for a minute."""
+        ...
+
+    def answer(self, log_on: bytes, mid: bytes, number: int) -> bytes:
+        """Return the sealed answer to a request of who logs on; raises `AccessDenied`.
+
+        The answer's tags are on the ledger before it leaves.
+        """
+        ...
+
+    def failures(self, log_on: bytes) -> bytes:
+        """Return failed signatures and openings of every node, sealed to the auditor who logs on.
+
+        Raises `AccessDenied` for anybody else.
+        """
+        ...
+
     def commands(self, mid: bytes) -> Sequence[bytes]:
         """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
         ...

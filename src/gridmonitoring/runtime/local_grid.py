@@ -21,6 +21,7 @@ from gridmonitoring.blockchain.state_rows import PurchaseRow, Table
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.errors import Refused, StorageError, UserError
 from gridmonitoring.keys.signatures import split
+from gridmonitoring.runtime.answer_desk import AnswerDesk
 from gridmonitoring.runtime.clock import Clock, SimulatedClock, SystemClock
 from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision
@@ -58,6 +59,7 @@ class LocalGrid(Network):
             simulated.move_to(self.application.time)
         self._simulated = simulated
         self._gateway = MeterGateway(self)
+        self._desk = AnswerDesk(self)
         self._last: Future[None] | None = None
         self._given_up: dict[str, str] = {}
         self._monitor = Monitor(self)
@@ -118,6 +120,22 @@ class LocalGrid(Network):
         """Return (log index, time, ciphertext) of a meter's details past a log index, in order."""
         store = self.details[self.engine.voting()[0].name]
         return list(islice((found for found in store.details_of(mid) if found[0] > after), min(limit, PAGE)))
+
+    def wrapped(self, mid: bytes, reader: bytes) -> list[tuple[int, int, bytes]]:
+        """Return (meter epoch, day, box) of the days' keys that were wrapped for an HPKE key, in order."""
+        return list(self.details[self.engine.voting()[0].name].wrapped(mid, reader))
+
+    def challenge(self) -> bytes:
+        """Return a challenge to log on with, good once and for a minute."""
+        return self._desk.challenge()
+
+    def answer(self, log_on: bytes, mid: bytes, number: int) -> bytes:
+        """Return the sealed answer to a request of who logs on; raises `AccessDenied`."""
+        return self._desk.answer(log_on, mid, number)
+
+    def failures(self, log_on: bytes) -> bytes:
+        """Return what the nodes' secure databases have, sealed to the auditor who logs on."""
+        return self._desk.failures(log_on)
 
     def commands(self, mid: bytes) -> Sequence[bytes]:
         """Return sealed commands that a meter has not acknowledged, and its last statement if new."""
@@ -233,7 +251,7 @@ class LocalGrid(Network):
     def begin_submit(self, raws: Sequence[bytes]) -> tuple[list[Receipt], Future[None]]:
         """As `submit`, but return with the future that is done when all is on disk."""
         self.settle()
-        decision = self.engine.decide(raws, self.clock.now_ms())
+        decision = self.decide(raws)
         return decision.receipts, self._begun(decision)
 
     def begin_deliver(self, wires: Sequence[bytes]) -> tuple[list[Outcome], Future[None]]:

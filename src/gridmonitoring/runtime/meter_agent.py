@@ -21,6 +21,7 @@ from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.genesis import Genesis, chain_id, decode_genesis
 from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.contracts.agreement import Agreement
+from gridmonitoring.contracts.consent import decode_readers, detail_parts, let_in
 from gridmonitoring.contracts.meter_rule import Event, Status
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
@@ -34,6 +35,7 @@ from gridmonitoring.errors import (
     MeterError,
     TariffError,
 )
+from gridmonitoring.keys.detail_keys import ALL_PARTS
 from gridmonitoring.keys.sealed_commands import Delivery, SealedCommand, open_command, read_command
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.entropy import KeyPair
@@ -297,7 +299,7 @@ class MeterAgent:
         for draft in drafts:
             period = draft.time // DAY_MS
             if self._period is None or self._period.period != period:
-                new = new_period(self.meter.contract.identity, period, self._readers())
+                new = new_period(self.meter.contract.identity, period, self._readers(period))
                 self._period = new.keys
                 wires.append(Wire(new.keys.channel, 0, 0, new.offer))
                 wrapped += new.wrapped
@@ -306,10 +308,14 @@ class MeterAgent:
         self._outbox.commit(self._mid, memory, wires, wrapped)
         return len(drafts)
 
-    def _readers(self) -> list[bytes]:
-        readers = [self._device.consumer_key]
-        if self.meter.contract.terms.agreement.custodian_may_read and self._device.custodian_key:
-            readers.append(self._device.custodian_key)
+    def _readers(self, period: int) -> dict[bytes, int]:
+        """Return who may read the details of a day: the HPKE keys, and the parts that each may read."""
+        contract = self.meter.contract
+        granted = let_in(decode_readers(contract.readers), period)
+        readers = {key: detail_parts(data) for key, data in granted.items()}
+        if contract.terms.agreement.custodian_may_read and self._device.custodian_key:
+            readers[self._device.custodian_key] = ALL_PARTS
+        readers[self._device.consumer_key] = ALL_PARTS
         return readers
 
     def _memory(self) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, Table, dev
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import EncodingError, UserError
 from gridmonitoring.keys.sealed_commands import read_delivery
+from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.evidence_source import ApplicationEvidence
 from gridmonitoring.runtime.meter_port import seal_command, sign_delivery
 from gridmonitoring.runtime.network import Network, Outcome
@@ -81,6 +82,10 @@ class MeterGateway:
         return receipt.index if receipt.error is None else receipt.error
 
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
-        """Keep period keys wrapped for their readers, at every node, durably."""
-        for details in self._network.details.values():
-            details.wrap(keys)
+        """Keep period keys wrapped for their readers, at every node, durably; of erased days none is kept."""
+        network = self._network
+        truth = network.application.truth
+        erased = {mid: Erasures.of(truth, mid) for mid in {key[0] for key in keys}}
+        kept = [key for key in keys if not erased[key[0]].shuts(key[0], key[2])]
+        for details in network.details.values():
+            details.wrap(kept)

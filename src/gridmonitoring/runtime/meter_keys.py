@@ -1,14 +1,15 @@
 """Keys that a meter makes for each period, and sealing reports under them (paper II-B, V-A).
 
-One period is a UTC day. The channel key is HPKE-wrapped to the network's contract key, the period key to
-those who may read the household: the consumer, and the custodian where the agreement says so.
+One period is a UTC day. The channel key is HPKE-wrapped to the network's contract key, the keys of the day's
+details to those who may read the household: the consumer, the custodian where the agreement says so, and whom
+the consumer let in by a grant. A revoked reader gets no key from the next day on.
 
-Left out: grantees, who come with data access, and rotation within a day after a revocation.
+Left out: rotation within a day; until midnight only the nodes' refusal keeps a revoked reader out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 
 from msgspec import Struct
@@ -19,12 +20,13 @@ from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Role, Unsigned
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.keys.channels import ChannelOffer, SealedReport, channel_id, channel_info, seal_context
-from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info, key_commitment, report_nonce
+from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, Part, keys_of
+from gridmonitoring.keys.sealed_boxes import SuiteNumber, report_nonce
 from gridmonitoring.keys.signatures import SecretSeed
 from gridmonitoring.runtime.entropy import random_bytes, seal_aead, seal_box
 from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.outbox import Wire
-from gridmonitoring.smart_meter.channels import detail_context
+from gridmonitoring.smart_meter.channels import detail_context, join_parts
 from gridmonitoring.smart_meter.claims import Draft, make_claim, make_detail
 from gridmonitoring.smart_meter.memory import Identity
 
@@ -42,9 +44,9 @@ class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     channel_key: Bytes32
     """AES-256 key of sealed reports."""
     period_key: Bytes32
-    """AES-256 key of details."""
+    """Secret from which the keys of details follow."""
     commitment: Bytes32
-    """What each claim says of the period key."""
+    """What each claim says of the day's keys."""
 
 
 class NewPeriod(Struct, frozen=True):
@@ -55,34 +57,31 @@ class NewPeriod(Struct, frozen=True):
     offer: bytes
     """The channel offer, to send before its first report."""
     wrapped: tuple[WrappedKey, ...]
-    """The period key for each of its readers."""
+    """The day's keys for each of its readers."""
 
 
-def new_period(identity: Identity, period: int, readers: Sequence[bytes]) -> NewPeriod:
-    """Make the keys of a period; `readers` are HPKE keys. Raises `BadPublicKey`."""
+def new_period(identity: Identity, period: int, readers: Mapping[bytes, int]) -> NewPeriod:
+    """Make the keys of a period; `readers` are HPKE keys and the parts that each may read.
+
+    Raises `BadPublicKey`.
+    """
     chain, mid, epoch, contract = identity.chain_id, identity.mid, identity.epoch, identity.contract_key
-    channel_key, period_key = random_bytes(32), random_bytes(32)
+    channel_key, secret = random_bytes(32), random_bytes(32)
     info = channel_info(chain, mid, epoch, period, contract)
     box = seal_box(contract, info, channel_key)
     offer = encode(ChannelOffer(mid, epoch, period, SuiteNumber.X25519, contract, box))
-    commitment = key_commitment(period_key, mid, epoch, period)
-    keys = PeriodKeys(period, channel_id(offer), channel_key, period_key, commitment)
-    wrapped = [
-        (
-            mid,
-            epoch,
-            period,
-            reader,
-            seal_box(reader, key_info(chain, mid, epoch, period, reader), period_key),
-        )
-        for reader in readers
-    ]
+    day = keys_of(secret)
+    commitment = day.commitment(mid, epoch, period)
+    keys = PeriodKeys(period, channel_id(offer), channel_key, secret, commitment)
+    place = KeyPlace(chain, mid, epoch, period)
+    wrapped = [wrap_keys(place, day, reader, parts) for reader, parts in readers.items()]
     return NewPeriod(keys, offer, tuple(wrapped))
 
 
-def key_info(chain: bytes, mid: bytes, epoch: int, period: int, reader: bytes) -> bytes:
-    """Return HPKE's info for a period key wrapped to a reader's HPKE key."""
-    return box_info(Purpose.PERIOD_KEY, chain, mid, epoch, period, reader)
+def wrap_keys(place: KeyPlace, keys: DetailKeys, reader: bytes, parts: int) -> WrappedKey:
+    """Wrap as much of a day's keys as a reader may have to its HPKE key; raises `BadPublicKey`."""
+    box = seal_box(reader, place.info(reader), encode(keys.narrowed(parts)))
+    return place.mid, place.epoch, place.period, reader, box
 
 
 def seal_report(identity: Identity, seed: SecretSeed, draft: Draft, period: PeriodKeys) -> Wire:
@@ -90,8 +89,10 @@ def seal_report(identity: Identity, seed: SecretSeed, draft: Draft, period: Peri
     chain, mid, epoch, sequence = identity.chain_id, identity.mid, identity.epoch, draft.sequence
     nonce = report_nonce(epoch, sequence)
     salt = random_bytes(SALT_SIZE)
-    plain = encode(make_detail(draft, salt))
-    detail = seal_aead(period.period_key, nonce, plain, detail_context(chain, mid))
+    day, plain = keys_of(period.period_key), make_detail(draft, salt).parts
+    detail = join_parts(
+        [seal_aead(day.key(p), nonce, encode(plain[p]), detail_context(chain, mid, p)) for p in Part]
+    )
     claim = make_claim(draft, epoch, salt, sha256(detail).digest(), period.commitment)
     raw = sign_transaction(seed, chain, Role.METER, mid, sequence, draft.time, Kind.REPORT, claim)
     context = seal_context(chain, period.channel)

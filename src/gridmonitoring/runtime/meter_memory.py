@@ -20,6 +20,8 @@ def changed_parts(memory: Memory, kept: Memory | None) -> dict[str, bytes]:
         parts["terms"] = encode(memory.terms)
     if memory.books is not None and (kept is None or kept.books is not memory.books):
         parts["books"] = encode(memory.books)
+    if memory.readers != (b"" if kept is None else kept.readers):
+        parts["readers"] = memory.readers
     return parts
 
 
@@ -27,4 +29,5 @@ def recall(stored: Mapping[str, bytes]) -> Memory:
     """Return a meter's memory from its stored parts; raises an `EncodingError`."""
     books = decode(stored["books"], BooksState, PACKAGE_LIMIT) if "books" in stored else None
     terms = decode(stored["terms"], TermsState, PACKAGE_LIMIT)
-    return Memory(decode(stored["standing"], Standing, PACKAGE_LIMIT), terms, books)
+    standing = decode(stored["standing"], Standing, PACKAGE_LIMIT)
+    return Memory(standing, terms, books, stored.get("readers", b""))

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
-from gridmonitoring.blockchain.state_rows import PartyRow, Table, party_key
+from gridmonitoring.blockchain.state_rows import ErasureRow, PartyRow, Table, party_key
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.data_center.copying import copies_of
 from gridmonitoring.encoding.bounds import Role
@@ -29,6 +29,7 @@ from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.ingest import Arriving, Ingest, Opened
+from gridmonitoring.runtime.key_failures import KeyFailures
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.memory import settle_memory
 from gridmonitoring.runtime.online_healing import heal_validator
@@ -61,6 +62,8 @@ class Network:
         self.engine = EmbeddedEngine([])
         self.copier: Copier | None = None
         """Keeps the data center's copies; None where this network has no data center."""
+        self.key_failures = KeyFailures({}, b"", b"")
+        """What failed of the nodes' work with keys."""
         try:
             self._open()
         except BaseException:
@@ -73,6 +76,9 @@ class Network:
         self.chain_id = chain_id_of(self.document)
         _, _, contract = read_keys(self.directory.key_file("contract"))
         self._contract_secret = contract.hpke_secret
+        names = [validator.name for validator in self.genesis.validators]
+        folders = {name: self.directory.node(name) for name in names}
+        self.key_failures = KeyFailures(folders, self.chain_id, self._contract_secret)
         self.engine = EmbeddedEngine([self._validator(v.name, v.node) for v in self.genesis.validators])
         for validator in self.engine.validators:
             self.bring_up(validator)
@@ -145,6 +151,7 @@ class Network:
         for details in self.details.values():
             details.close()
         self.details.clear()
+        self.key_failures.close()
         self.directory.release()
 
     def __enter__(self) -> Self:
@@ -196,10 +203,16 @@ class Network:
 
     def submit(self, raws: Sequence[bytes]) -> list[Receipt]:
         """Decide transactions, wait until they are on disk, do the duties; one receipt each."""
-        decision = self.engine.decide(raws, self.clock.now_ms())
+        decision = self.decide(raws)
         decision.durable.result()
         self.duties.after(decision)
         return decision.receipts
+
+    def decide(self, raws: Sequence[bytes]) -> Decision:
+        """Decide transactions, and note which were refused for their signature."""
+        decision = self.engine.decide(raws, self.clock.now_ms())
+        self.key_failures.decided(decision.proposer, raws, decision.receipts, self.clock.now_ms())
+        return decision
 
     def require(self, raw: bytes) -> Receipt:
         """Decide one transaction; raises its refusal."""
@@ -218,7 +231,10 @@ class Network:
 
     def open(self, wires: Sequence[bytes]) -> dict[str, Opened]:
         """Open sealed reports at every voting node."""
-        return self.finish_opening(self.begin_opening(wires))
+        opened = self.finish_opening(self.begin_opening(wires))
+        for name, one in opened.items():
+            self.key_failures.opened(name, wires, one, self.clock.now_ms())
+        return opened
 
     def begin_opening(self, wires: Sequence[bytes]) -> dict[str, Arriving]:
         """Begin opening sealed reports at every voting node; their workers go on by themselves."""
@@ -246,11 +262,23 @@ class Network:
         decoded = {name: one.transactions for name, one in opened.items()}
         beside = partial(self._write_details, opened)
         try:
-            return self.engine.decide_decoded(decoded, self.clock.now_ms(), beside)
+            decision = self.engine.decide_decoded(decoded, self.clock.now_ms(), beside)
         except ConsensusError:
             for name, one in opened.items():
                 self.ingests[name].forget(one)
             raise
+        self._note_refused(opened[decision.proposer], decision)
+        return decision
+
+    def _note_refused(self, opened: Opened, decision: Decision) -> None:
+        """Note which reports were refused for their signature."""
+        pairs = [
+            (transaction.raw, receipt)
+            for transaction, receipt in zip(opened.transactions, decision.receipts, strict=True)
+            if isinstance(transaction, Transaction) and receipt.error is not None
+        ]
+        raws, receipts = [raw for raw, _ in pairs], [receipt for _, receipt in pairs]
+        self.key_failures.decided(decision.proposer, raws, receipts, self.clock.now_ms())
 
     def _write_details(self, opened: Mapping[str, Opened], name: str, receipts: Sequence[Receipt]) -> None:
         one = opened.get(name)
@@ -264,10 +292,28 @@ class Network:
                 details.append((accepted[transaction.id], payload.signer, payload.time, detail))
         self.details[name].write(details, one.offers)
 
+    def erase(self, key: bytes) -> None:
+        """Erase at every node what an owner wants erased, by the key of its row; who cannot stands still."""
+        row: ErasureRow = self.row(Table.ERASURE, key)
+        for validator in self.engine.voting():
+            try:
+                self.details[validator.name].erase(key[:16], row.first, row.last, row.index)
+            except StorageError as error:
+                validator.halt(error)
+
+    def scrub(self) -> None:
+        """Erase for good what could not be while another process read the files."""
+        for validator in self.engine.voting():
+            try:
+                self.details[validator.name].scrub()
+            except StorageError as error:
+                validator.halt(error)
+
     def tick(self) -> Decision:
         """Decide an empty block: it keeps block time fresh and changes no app_hash."""
         decision = self.engine.decide([], self.clock.now_ms())
         decision.durable.result()
+        self.scrub()
         return decision
 
 

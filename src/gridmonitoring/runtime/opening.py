@@ -24,6 +24,7 @@ from gridmonitoring.runtime.consensus.application import Application
 from gridmonitoring.runtime.consensus.following import follow
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.detail_check import share_details
+from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.signature_checker import SignatureChecker, VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.storage.truth import Truth
@@ -146,3 +147,14 @@ def level(validators: Sequence[EmbeddedValidator], details: Mapping[str, DetailS
             share_details(validator.application.truth, details[validator.name], others, size)
         except StorageError as error:
             validator.halt(f"is behind and cannot follow: {error}")
+    for validator in open_ones:
+        if validator.halted is None:
+            _erase_again(validator, details[validator.name])
+
+
+def _erase_again(validator: EmbeddedValidator, details: DetailStore) -> None:
+    """Erase what was to be erased while this validator was down, or when it was stopped."""
+    try:
+        Erasures.of(validator.application.truth).carry_out(details)
+    except StorageError as error:
+        validator.halt(f"cannot erase what its owner wants erased: {error}")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
+from gridmonitoring.blockchain.bodies import Erase
 from gridmonitoring.blockchain.checkpoint import app_hash
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Ledger
@@ -176,6 +177,11 @@ class Replay(ChainHead):
     def claim(self, transaction: Transaction) -> Claim | None:
         """Return what a transaction says of its detail, or None where it is no report."""
         return claim_of(transaction.payload)
+
+    def erasure(self, transaction: Transaction) -> Erase | None:
+        """Return what a transaction has erased, or None where it is no such order."""
+        body = transaction.payload.body
+        return body if isinstance(body, Erase) else None
 
     # as the reference for stored states
 

@@ -14,12 +14,13 @@ from hashlib import sha256
 
 from msgspec import Struct
 
+from gridmonitoring.blockchain.bodies import Erase
 from gridmonitoring.blockchain.checkpoint import Checkpoint
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import EncodingError, Tampered
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.chain_head import ChainHead
-from gridmonitoring.runtime.detail_check import Claim, claim_in
+from gridmonitoring.runtime.detail_check import Claim, claim_in, erasure_in
 from gridmonitoring.runtime.signature_checker import Ahead, SignatureChecker, Unchecked
 from gridmonitoring.runtime.storage.truth import Commit, StoredBlock, decode_body
 
@@ -80,6 +81,10 @@ class SignedChain(ChainHead):
     def claim(self, entry: LogEntry) -> Claim | None:
         """Return what a log entry says of its detail, or None where it is no report."""
         return claim_in(entry.raw)
+
+    def erasure(self, entry: LogEntry) -> Erase | None:
+        """Return what a log entry has erased, or None where it is no such order."""
+        return erasure_in(entry.raw)
 
     def _handovers(self, height: int, signed: Checkpoint) -> list[tuple[int, bytes]]:
         """Return the handover of this height that leads to its checkpoint, if a file has one."""

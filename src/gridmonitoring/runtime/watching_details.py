@@ -13,6 +13,7 @@ from typing import Any
 from gridmonitoring.blockchain.bodies import Part
 from gridmonitoring.keys.channels import channel_id
 from gridmonitoring.runtime.detail_check import claim_in, detail_fault
+from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.findings import rank
 from gridmonitoring.runtime.reference import Unit, digest
 from gridmonitoring.runtime.storage.tables import Values
@@ -45,10 +46,11 @@ def watch_details(node: NodeUnderWatch, unit: Unit, blocks: Sequence[Values]) ->
         elif number % ROWS_AT_ONCE == ROWS_AT_ONCE - 1:
             yield None
     have = {row[0] for row in rows}
+    erasures = Erasures.of(node.application.truth)
     for peer in node.peers:
-        sql = "SELECT position FROM detail WHERE position >= ? AND position < ?"
-        for (position,) in list(peer.scan(sql, unit.begin, unit.end)):
-            if position not in have:
+        sql = "SELECT position, mid, time FROM detail WHERE position >= ? AND position < ?"
+        for position, mid, time in list(peer.scan(sql, unit.begin, unit.end)):
+            if position not in have and not (isinstance(time, int) and erasures.covers(position, mid, time)):
                 good = False
                 yield Suspicion(node.name, Part.DETAIL, (position,), "is missing; another node has it")
     if good:

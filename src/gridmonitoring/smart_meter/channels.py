@@ -1,7 +1,8 @@
 """Appliance channels and the load profile: the detail of a report (paper IV-B; sub-metered by appliance).
 
-The claim goes to the ledger; what a household does minute by minute is here, sealed by the caller under the
-period key (AES-256-GCM, nonce of meter epoch and sequence), and only its hash is in the claim. Watt-hours of
+The claim goes to the ledger; what a household does minute by minute is here, and only its hash is in the
+claim. It has two parts, each sealed by the caller under its own key of the day (AES-256-GCM, nonce of meter
+epoch and sequence), so that the owner can let somebody read the one without the other. Watt-hours of
 the channels and watts of the profile come from different counters, so they need not add up to the Wh.
 
 Left out: sealing, which is `runtime`'s, and what appliance hides in a channel.
@@ -10,6 +11,7 @@ Left out: sealing, which is `runtime`'s, and what appliance hides in a channel.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated
 
@@ -18,7 +20,8 @@ from msgspec import Meta, Struct
 from gridmonitoring.blockchain.bodies import Registers as RegisterList
 from gridmonitoring.blockchain.evidence_bundle import Salt
 from gridmonitoring.encoding.bounds import Millis, WattHours, Watts
-from gridmonitoring.encoding.cbor import decode
+from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, convert, decode, encode, loads
+from gridmonitoring.keys.detail_keys import DetailKeys, Part
 from gridmonitoring.keys.sealed_boxes import open_aead, report_nonce
 from gridmonitoring.smart_meter.registers import WATT_MINUTES
 
@@ -43,8 +46,8 @@ Profile = Annotated[tuple[Watts, ...], Meta(max_length=MAX_MINUTES)]
 """Mean power of each minute, W, oldest first."""
 
 
-class Detail(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="detail/1"):
-    """What a report shows to whom the owner lets read it."""
+class LoadProfile(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="load-profile/1"):
+    """The part of a detail that says how much power was drawn, minute by minute."""
 
     salt: Salt
     """Opens the hash in an interval claim, with the registers."""
@@ -52,10 +55,31 @@ class Detail(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, t
     """(OBIS code, Wh) in order of code, at the time of the claim."""
     interval: Millis
     """Length of the profile, ms."""
-    channels: Annotated[tuple[tuple[Channel, WattHours], ...], Meta(max_length=len(Channel))]
-    """(channel, Wh in the interval) in order of channel."""
     profile: Profile
     """Load profile of the interval."""
+
+
+class Appliances(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="appliances/1"):
+    """The part of a detail that says which appliances drew it."""
+
+    interval: Millis
+    """Length of the interval, ms."""
+    channels: Annotated[tuple[tuple[Channel, WattHours], ...], Meta(max_length=len(Channel))]
+    """(channel, Wh in the interval) in order of channel."""
+
+
+class Detail(Struct, frozen=True):
+    """What a report shows to whom the owner lets read all of it."""
+
+    load: LoadProfile
+    """Registers and load profile."""
+    appliances: Appliances
+    """Appliance channels."""
+
+    @property
+    def parts(self) -> tuple[LoadProfile, Appliances]:
+        """The parts in the order of `keys.detail_keys.Part`."""
+        return self.load, self.appliances
 
 
 class ChannelState(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -112,14 +136,35 @@ class Channels:
         return energy, profile
 
 
-def detail_context(chain_id: bytes, mid: bytes) -> bytes:
-    """Return the associated data that a sealed detail is bound to."""
-    return b"gridmon/detail/1" + chain_id + mid
+def detail_context(chain_id: bytes, mid: bytes, part: Part) -> bytes:
+    """Return the associated data that a sealed part of a detail is bound to."""
+    return b"gridmon/detail/2" + chain_id + mid + bytes((part,))
+
+
+def join_parts(sealed: Sequence[bytes]) -> bytes:
+    """Return the ciphertext of a detail from its sealed parts, in order."""
+    return encode(list(sealed))
+
+
+def open_part(
+    ciphertext: bytes, keys: DetailKeys, part: Part, chain_id: bytes, mid: bytes, nonce: bytes
+) -> LoadProfile | Appliances:
+    """Open one part of a detail, as far as a reader has the key; `nonce` is `report_nonce` of the claim.
+
+    Raises `CannotOpen` or an `EncodingError`.
+    """
+    sealed = convert(loads(ciphertext, TRANSACTION_LIMIT), tuple[bytes, bytes])[part]
+    plain = open_aead(keys.key(part), nonce, sealed, detail_context(chain_id, mid, part))
+    return decode(plain, LoadProfile) if part is Part.LOAD else decode(plain, Appliances)
 
 
 def open_detail(
-    ciphertext: bytes, period_key: bytes, chain_id: bytes, mid: bytes, epoch: int, sequence: int
+    ciphertext: bytes, keys: DetailKeys, chain_id: bytes, mid: bytes, epoch: int, sequence: int
 ) -> Detail:
-    """Open the detail of one report with its period key; raises `CannotOpen` or an `EncodingError`."""
+    """Open the whole detail of one report; raises `CannotOpen` or an `EncodingError`."""
     nonce = report_nonce(epoch, sequence)
-    return decode(open_aead(period_key, nonce, ciphertext, detail_context(chain_id, mid)), Detail)
+    load = open_part(ciphertext, keys, Part.LOAD, chain_id, mid, nonce)
+    appliances = open_part(ciphertext, keys, Part.APPLIANCES, chain_id, mid, nonce)
+    assert isinstance(load, LoadProfile)
+    assert isinstance(appliances, Appliances)
+    return Detail(load, appliances)

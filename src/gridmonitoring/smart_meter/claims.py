@@ -14,7 +14,7 @@ from msgspec import Struct
 from gridmonitoring.blockchain.bodies import Register, Report, Settlement
 from gridmonitoring.blockchain.readings import reading_commitment
 from gridmonitoring.contracts.meter_rule import Event, Relay
-from gridmonitoring.smart_meter.channels import Channel, Detail
+from gridmonitoring.smart_meter.channels import Appliances, Channel, Detail, LoadProfile
 
 MINUTE_MS = 60_000
 """Length of a minute of the profile, ms."""
@@ -48,13 +48,14 @@ class Draft(Struct, frozen=True, gc=False):
 def make_detail(draft: Draft, salt: bytes) -> Detail:
     """Return the detail of a report; `salt` is 16 fresh random bytes."""
     interval = len(draft.profile) * MINUTE_MS
-    return Detail(salt, draft.registers, interval, draft.channels, draft.profile)
+    load = LoadProfile(salt, draft.registers, interval, draft.profile)
+    return Detail(load, Appliances(interval, draft.channels))
 
 
 def make_claim(draft: Draft, epoch: int, salt: bytes, detail: bytes, period_key: bytes) -> Report:
     """Return the body of the claim.
 
-    `detail` is sha256 of the sealed detail, `period_key` the commitment to the key it is sealed under.
+    `detail` is sha256 of the sealed detail, `period_key` the commitment to the keys of the day.
     """
     reading: bytes | Settlement
     if draft.credit is None:

@@ -57,6 +57,7 @@ class MeterContract:
         self.in_service = standing.in_service
         self.tampered, self.cut_off = standing.tampered, standing.cut_off
         self.own_limit = standing.own_limit
+        self.readers = memory.readers
         self.disputed = standing.disputed
         self.lasting, self.passing = Status(standing.lasting), Status(standing.passing)
         self.passwords, self.power = standing.passwords, standing.power
@@ -299,4 +300,5 @@ class MeterContract:
             *(int(self.passing), self.passwords, over_limit, self.power, self.midnight_total),
             *(self.registers.state(), self.channels.state(), self.key_notice, self.day.state()),
         )
-        return Memory(standing, self.terms.state(), None if self._books is None else self._books.state())
+        books = None if self._books is None else self._books.state()
+        return Memory(standing, self.terms.state(), books, self.readers)

@@ -1,7 +1,7 @@
 """What a meter keeps through a power cut, apart from its keys: written with each report that it makes.
 
-In three parts, because they change at different times: the standing with every report, the books with
-settlements and commands about money, the terms with a new agreement or tariff.
+In parts, because they change at different times: the standing with every report, the books with settlements
+and commands about money, the terms with a new agreement or tariff, the readers with a grant.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Standing(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
 
 
 class Memory(Struct, frozen=True):
-    """All three parts."""
+    """All parts."""
 
     standing: Standing
     """Changes with every report."""
@@ -104,3 +104,5 @@ class Memory(Struct, frozen=True):
     """Changes with an agreement or a tariff."""
     books: BooksState | None
     """Changes with money; none before the installation."""
+    readers: bytes = b""
+    """Whom the consumer lets read, as the last GRANTS command has it; changes with a grant."""

@@ -5,7 +5,8 @@ expired and what comes twice is not done, and reported as ignored.
 
 Commands about money and terms (credit, reversal, penalty, compensation, closing, script) tell what the
 ledger has already done, so they hold however late they come: else consumer and grid would count differently
-for ever. The others are wishes about the relay; an old one is not carried out.
+for ever. So does the command that says who may read, or a revoked reader would be let in for ever. The others
+are wishes about the relay; an old one is not carried out.
 
 Left out: opening and proof of commands, and the order in which they are handed over (`runtime`).
 """
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow
 from gridmonitoring.contracts.agreement import decode_agreement
+from gridmonitoring.contracts.consent import decode_readers
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event
 from gridmonitoring.energy_center.credit import Account, settle
@@ -44,7 +46,7 @@ MONEY = frozenset(
     }
 )
 """Commands that move money."""
-LASTING = MONEY | {CommandKind.SCRIPT}
+LASTING = MONEY | {CommandKind.SCRIPT, CommandKind.GRANTS}
 """Commands that hold after their expiry, because the ledger has done its part already."""
 
 EVENTS: Mapping[CommandKind, Event] = {
@@ -60,7 +62,7 @@ EVENTS: Mapping[CommandKind, Event] = {
     CommandKind.PENALTY: Event.PENALTY_CHARGED,
     CommandKind.COMPENSATION: Event.CREDIT_RESTORED,
 }
-"""Command -> what is reported once it is carried out; message and power limit are acknowledged only."""
+"""Command -> what is reported once it is carried out; the others are acknowledged only."""
 
 
 def carry_out(
@@ -90,6 +92,8 @@ def carry_out(
     if command.kind is CommandKind.POWER_LIMIT:
         contract.own_limit = command.amount
         return drafts
+    if command.kind is CommandKind.GRANTS:
+        return drafts + _let_in(contract, command, time)
     return drafts + _switch(contract, command, time)
 
 
@@ -204,6 +208,16 @@ def _show(contract: MeterContract, command: CommandRow, time: int) -> list[Draft
     contract.show(known[0], time)
     if known[0] is Message.KEY_REPLACEMENT:
         contract.key_notice = command.amount
+    return []
+
+
+def _let_in(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
+    """Wrap the keys of the days to come for those in the command, and for nobody else."""
+    try:
+        decode_readers(command.document)
+    except EncodingError:
+        return ignore(contract, time)
+    contract.readers = command.document
     return []
 
 

@@ -17,6 +17,7 @@ from gridmonitoring.blockchain.bodies import (
     Kind,
     PaymentConfirmation,
     PurchaseRequest,
+    RevokeGrant,
     SupplyPoint,
 )
 from gridmonitoring.blockchain.genesis import FoundingParty
@@ -35,6 +36,7 @@ from gridmonitoring.blockchain.transactions import (
     sign_transaction,
 )
 from gridmonitoring.contracts.agreement import Agreement
+from gridmonitoring.contracts.consent import MAX_IN_FORCE
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
@@ -59,10 +61,14 @@ from gridmonitoring.runtime.offices import (
 )
 from gridmonitoring.runtime.parties import Signer
 from tests.support.acts import (
+    answering,
+    asking,
     closing,
     differing,
     governance,
+    granting,
     new_consumer,
+    new_researcher,
     proposal,
     replacement,
     reversal,
@@ -107,6 +113,7 @@ class Scene:
         self.small.submit([replacement(self.network, self.guest.id, self.announced, self.now)])
         self._many_keys()
         self._many_meters()
+        self._access()
         self._unlocked()
         self._watched()
 
@@ -166,6 +173,26 @@ class Scene:
         raw = meter.claim(Event.INTERVAL, Relay.CONNECTED, settles=True, time=meter.time + INTERVAL_MS)
         # Not by `submit`, which would have the nodes lock the blocks.
         self.network.engine.decide([raw], self.now).durable.result()
+
+    def _access(self) -> None:
+        """A researcher is let in, asks, is answered, asks for more, and asks again; a second grant ends."""
+        self.reader, joins = new_researcher(self.network, self.now)
+        self.small.submit([joins, granting(self.meter, self.reader, self.now)])
+        self.small.submit([asking(self.reader, self.meter.mid, self.now)])
+        self.small.submit([answering(self.network, self.meter.mid, 1, self.now)])
+        self.small.submit([asking(self.reader, self.meter.mid, self.now, purpose="advertising")])
+        self.small.submit([granting(self.meter, self.reader, self.now, purpose="forecasts")])
+        self.small.submit([asking(self.reader, self.meter.mid, self.now, grant=2, purpose="forecasts")])
+        self.small.submit([self.grant_ended(2)])
+        self.small.submit(
+            granting(self.neighbour, self.reader, self.now, purpose=f"study {number}")
+            for number in range(MAX_IN_FORCE)
+        )
+
+    def grant_ended(self, number: int) -> bytes:
+        """Return the end of a grant."""
+        body = RevokeGrant(self.meter.mid, number)
+        return self.meter.consumer.transaction(Kind.REVOKE_GRANT, body, self.now)
 
     def first_unlocked(self) -> int:
         """Return the height of the first complete block that waits for its lock."""

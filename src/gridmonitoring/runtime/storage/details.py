@@ -29,6 +29,16 @@ PUT_DETAILS = """INSERT OR REPLACE INTO detail
 SELECT CAST(substr(value, 1, 19) AS INTEGER), substr(value, 39, 16), CAST(substr(value, 20, 19) AS INTEGER),
        substr(value, 55) FROM carray(?)"""
 """Writes details as `_packed` puts them."""
+ERASE_DETAILS = "DELETE FROM detail WHERE mid = ? AND time >= ? AND time < ? AND position < ?"
+ERASE_KEYS = "DELETE FROM wrapped WHERE mid = ? AND period BETWEEN ? AND ?"
+UNSCRUBBED = 1
+"""`user_version` of a file in which something is deleted whose bytes are still there."""
+SCRUB_PATIENCE_MS = 500
+"""How long erasing waits for other readers before it tries again later, ms."""
+BUSY_MS = 5000
+"""How long everything else waits, ms."""
+DAY_MS = 86_400_000
+"""Length of a period, ms."""
 DETAILS_PER_STATEMENT = 10_000
 """Details written by one statement."""
 
@@ -69,6 +79,52 @@ class DetailStore:
                 self._db.executemany("INSERT OR REPLACE INTO wrapped VALUES (?, ?, ?, ?, ?)", keys)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
+
+    def erase(self, mid: bytes, first: int, last: int, size: int) -> int:
+        """Erase a meter's details and wrapped keys of days, as far as they were logged below a log size.
+
+        The bytes are in no part of the file afterwards, nor in its write-ahead log: it is written anew
+        without them. While another process reads, that waits (`unscrubbed`). Returns how many rows there
+        were; raises `StorageError`.
+        """
+        start, end = first * DAY_MS, (last + 1) * DAY_MS
+        try:
+            self._db.pragma("secure_delete", "ON")
+            with self._db:
+                self._db.execute(ERASE_DETAILS, (mid, start, end, size))
+                count = self._db.changes()
+                self._db.execute(ERASE_KEYS, (mid, first, last))
+                count += self._db.changes()
+                if count:
+                    self._db.pragma("user_version", UNSCRUBBED)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+        self.scrub()
+        return count
+
+    @property
+    def unscrubbed(self) -> bool:
+        """Whether something is deleted whose bytes are still in the file."""
+        return bool(self._db.pragma("user_version") == UNSCRUBBED)
+
+    def scrub(self) -> None:
+        """Write the file anew, so that nothing deleted is left in unused places of it; raises `StorageError`.
+
+        Where another process reads, the next call does it; the file itself remembers.
+        """
+        if not self.unscrubbed:
+            return
+        try:
+            self._db.set_busy_timeout(SCRUB_PATIENCE_MS)
+            self._db.execute("VACUUM")
+            self._db.pragma("user_version", 0)
+            busy, _, _ = next(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+            if busy:
+                self._db.pragma("user_version", UNSCRUBBED)
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+        finally:
+            self._db.set_busy_timeout(BUSY_MS)
 
     def trim(self, size: int) -> None:
         """Forget details at or past a log size: their block was never committed; raises `StorageError`."""

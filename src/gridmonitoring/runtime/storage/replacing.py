@@ -49,6 +49,7 @@ def mend(path: Path, mends: Iterable[Mend]) -> int:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
+            connection.pragma("secure_delete", "ON")  # what its owner had erased may be among it
             with connection:
                 for shape, key, row in mends:
                     connection.execute(shape.delete, key)

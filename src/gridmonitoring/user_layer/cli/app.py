@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import gridmonitoring
+from gridmonitoring.user_layer.cli.access import access_log, erase, grant, revoke
 from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
 from gridmonitoring.user_layer.cli.contract import clear, dispute, rebuild_views, resolve, supply_app
@@ -24,6 +25,7 @@ from gridmonitoring.user_layer.cli.monitor import monitor
 from gridmonitoring.user_layer.cli.node import node
 from gridmonitoring.user_layer.cli.output import Guard
 from gridmonitoring.user_layer.cli.pay import pay
+from gridmonitoring.user_layer.cli.read import read
 from gridmonitoring.user_layer.cli.register import register
 from gridmonitoring.user_layer.cli.show import app as show_app
 from gridmonitoring.user_layer.cli.supply import capacity, tariff
@@ -39,6 +41,11 @@ app = typer.Typer(
 )
 for command in (demo, init, register, install, pay, tariff, capacity, node, evidence, verify, audit, monitor):
     app.command()(command)
+app.command()(grant)
+app.command()(revoke)
+app.command()(read)
+app.command()(erase)
+app.command("access-log")(access_log)
 for other in (dispute, resolve, clear, rebuild_views):
     app.command()(other)
 app.add_typer(supply_app, name="supply")

@@ -19,6 +19,7 @@ from gridmonitoring.runtime.storage.truth import decode_body
 from gridmonitoring.runtime.views.contract_database import Query
 from gridmonitoring.user_layer.cli.options import DirectoryPath, find_meter
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing
+from gridmonitoring.user_layer.cli.show_failures import failures
 from gridmonitoring.user_layer.cli.show_meter import meter_data, meter_list, meter_rows
 from gridmonitoring.user_layer.cli.show_thread import block_data, block_rows, thread_data, thread_rows
 from gridmonitoring.user_layer.cli.show_violation import (
@@ -32,6 +33,8 @@ from gridmonitoring.user_layer.cli.times import parse_time, time_text
 app = typer.Typer(
     help="Show a network, a meter, its thread of blocks, one block, or violations.", rich_markup_mode=None
 )
+
+app.command()(failures)
 
 MeterArgument = Annotated[
     str, typer.Argument(metavar="MID", help="Meter ID, or the beginning of one that no other has.")

@@ -15,9 +15,8 @@ from msgspec import Struct
 
 from gridmonitoring.blockchain.evidence import verify as verify_evidence
 from gridmonitoring.errors import CannotOpen, EvidenceError
-from gridmonitoring.keys.sealed_boxes import SuiteNumber, open_box
+from gridmonitoring.keys.detail_keys import KeyPlace, open_keys
 from gridmonitoring.runtime.directory import Directory
-from gridmonitoring.runtime.meter_keys import key_info
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.verification import Progress, Verification, verify_directory
@@ -145,9 +144,9 @@ def _shut(town: Town, house: House, neighbour: House) -> bool:
         return False
     reader = house.consumer.keys.hpke_key
     for epoch, period, box in store.wrapped(house.mid, reader):
-        info = key_info(chain, house.mid, epoch, period, reader)
+        place = KeyPlace(chain, house.mid, epoch, period)
         with suppress(CannotOpen):
-            open_box(SuiteNumber.X25519, stranger.hpke_secret, info, box)
+            open_keys(place, stranger.hpke_secret, reader, box)
             return False
     return True
 

@@ -47,7 +47,9 @@ def _reading(source: ApplicationEvidence, book: ConsumerBook) -> bytes:
     """Return evidence of a hidden reading, opened with the salt that only the household's key gives."""
     hidden = [entry for entry in book.entries if entry.claim.settled is None]
     entry = hidden[len(hidden) // 2]
-    return build_reading(source, entry.claim.index, Opening(entry.detail.salt, entry.detail.registers))
+    return build_reading(
+        source, entry.claim.index, Opening(entry.detail.load.salt, entry.detail.load.registers)
+    )
 
 
 def _locked(town: Town, house: House) -> int:

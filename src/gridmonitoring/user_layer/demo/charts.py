@@ -118,17 +118,19 @@ def _bar(canvas: Canvas, scale: Scale, where: Box, house: str, unit: str, stack:
 def load_chart(house: str, book: ConsumerBook, days: int, source: str) -> str:
     """Return a household's load: mean power of each appliance channel and each minute's total."""
     end = START_MS + days * DAY_MS
-    entries = [entry for entry in book.entries if START_MS < entry.claim.time <= end and entry.detail.profile]
+    entries = [
+        entry for entry in book.entries if START_MS < entry.claim.time <= end and entry.detail.load.profile
+    ]
     title = f"What {house} sees of itself, and nobody else: load by appliance and by minute"
     canvas = Canvas(WIDTH, 400, title, source)
     box = Box(MARGIN, 92, WIDTH - MARGIN - 30, 232)
     canvas.legend(MARGIN, 56, [*((NAMES[c], COLOURS[c]) for c in reversed(Channel)), ("each minute", INK)])
-    peak = max((max(entry.detail.profile, default=0) for entry in entries), default=0)
+    peak = max((max(entry.detail.load.profile, default=0) for entry in entries), default=0)
     across = Scale(START_MS, end, box.left, box.left + box.width)
     up = Scale(0, round_up(max(peak / 1000, 0.1)), box.top + box.height, box.top)
     canvas.axis_y(box, up, "kW")
     edges = [
-        (across.at(e.claim.time - MS_PER_MINUTE * len(e.detail.profile)), across.at(e.claim.time))
+        (across.at(e.claim.time - MS_PER_MINUTE * len(e.detail.load.profile)), across.at(e.claim.time))
         for e in entries
     ]
     base = [0.0] * len(entries)
@@ -137,9 +139,9 @@ def load_chart(house: str, book: ConsumerBook, days: int, source: str) -> str:
         canvas.area(_steps(edges, raised, up), _steps(edges, base, up), COLOURS[channel])
         base = raised
     minutes = [
-        (left + (right - left) * place / len(entry.detail.profile), up.at(watts / 1000))
+        (left + (right - left) * place / len(entry.detail.load.profile), up.at(watts / 1000))
         for (left, right), entry in zip(edges, entries, strict=True)
-        for place, watts in enumerate(entry.detail.profile)
+        for place, watts in enumerate(entry.detail.load.profile)
     ]
     canvas.line(minutes, INK, 0.6)
     canvas.axis_x(box, hour_marks(across))
@@ -149,7 +151,7 @@ def load_chart(house: str, book: ConsumerBook, days: int, source: str) -> str:
 
 def _kilowatts(entry: Entry, channel: Channel) -> float:
     """Return the mean power of a channel over the minutes of an entry."""
-    return dict(entry.detail.channels)[channel] * 60 / 1000 / len(entry.detail.profile)
+    return dict(entry.detail.appliances.channels)[channel] * 60 / 1000 / len(entry.detail.load.profile)
 
 
 def _steps(edges: Sequence[tuple[float, float]], values: Sequence[float], scale: Scale) -> list[Point]:

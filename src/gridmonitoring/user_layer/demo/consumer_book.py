@@ -22,15 +22,15 @@ from gridmonitoring.encoding.hashes import sha256
 from gridmonitoring.energy_center.calendar import billing_month
 from gridmonitoring.energy_center.tariffs import TAX_WHOLE, Tariff, TariffKind, price_at
 from gridmonitoring.errors import CannotOpen, Tampered
-from gridmonitoring.keys.sealed_boxes import SuiteNumber, key_commitment, open_box
+from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, open_keys
 from gridmonitoring.runtime.entropy import KeyPair
-from gridmonitoring.runtime.meter_keys import DAY_MS, key_info
+from gridmonitoring.runtime.meter_keys import DAY_MS
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.smart_meter.channels import Channel, Detail, open_detail
 from gridmonitoring.user_layer.demo.logbook import Claim
 
-Keys = Mapping[tuple[int, int], bytes]
-"""(meter epoch, period) -> period key."""
+Keys = Mapping[tuple[int, int], DetailKeys]
+"""(meter epoch, period) -> keys of the day."""
 
 
 class Entry(Struct, frozen=True):
@@ -67,9 +67,7 @@ def unwrap(store: DetailStore, chain: bytes, mid: bytes, keys: KeyPair) -> Keys:
     """Return the period keys that were wrapped for a reader; raises `CannotOpen`."""
     reader = keys.hpke_key
     return {
-        (epoch, period): open_box(
-            SuiteNumber.X25519, keys.hpke_secret, key_info(chain, mid, epoch, period, reader), box
-        )
+        (epoch, period): open_keys(KeyPlace(chain, mid, epoch, period), keys.hpke_secret, reader, box)
         for epoch, period, box in store.wrapped(mid, reader)
     }
 
@@ -93,7 +91,7 @@ def open_book(
     energy = dict.fromkeys(Channel, 0)
     cost = dict.fromkeys(Channel, 0)
     for entry in entries:
-        for channel, used in entry.detail.channels:
+        for channel, used in entry.detail.appliances.channels:
             energy[channel] += used
             cost[channel] += used * entry.price
     whole = sum(entry.cost for entry in entries)
@@ -112,7 +110,7 @@ def _entries(
     for index, _, ciphertext in store.details_of(mid):
         claim = by_index[index]
         detail = _opened(chain, mid, keys, claim, ciphertext)
-        now = dict(detail.registers)[IMPORT_TOTAL]
+        now = dict(detail.load.registers)[IMPORT_TOTAL]
         used, before = now - before, now
         cost = pricing.cost(used, claim.time)
         price = cost // used if used else price_at(tariff, claim.time - 1)
@@ -130,7 +128,7 @@ def _opened(chain: bytes, mid: bytes, keys: Keys, claim: Claim, ciphertext: byte
     key = keys.get((claim.epoch, period))
     if key is None:
         raise CannotOpen(f"no key of day {period} was wrapped for this reader")
-    if key_commitment(key, mid, claim.epoch, period) != claim.period_key:
+    if key.commitment(mid, claim.epoch, period) != claim.period_key:
         raise Tampered("detail", str(claim.index), "the period key is not the one that the claim names")
     # 3
     return open_detail(ciphertext, key, chain, mid, claim.epoch, claim.sequence)
