@@ -25,6 +25,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode, loads
 from gridmonitoring.errors import EvidenceError
 from gridmonitoring.keys.signatures import assemble, sign_raw, split, to_be_signed
+from tests.support.evidence_accusations import accuse, forged_statement
 from tests.support.evidence_cases import parts, proven_bundles
 from tests.support.evidence_story import lock_form, tell
 from tests.support.mini_chain import MiniChain, key, seed
@@ -98,8 +99,10 @@ class Remade:
 
     def __init__(self, name: str) -> None:
         story = tell()
-        if name in LOCKED:
+        if name in (*LOCKED, "accusation"):
             lock_form(story)
+        if name == "accusation":
+            accuse(story.chain, forged_statement(story.chain))
         self.chain = story.chain
         self.whole = parts(PROVEN[name])
         self.signatures = decode_note(self.whole.note).signatures
