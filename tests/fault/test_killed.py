@@ -9,7 +9,11 @@ from pathlib import Path
 
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.transactions import decode_payload
+from gridmonitoring.keys.channels import channel_id
 from gridmonitoring.keys.signatures import split
+from gridmonitoring.runtime.ingest import OFFER_HEAD
+from gridmonitoring.runtime.opening import DETAILS
+from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.storage.truth import Truth, decode_body
 from gridmonitoring.runtime.verification import verify_path
 from tests.support.network import open_small, report_wires, small_network
@@ -33,13 +37,29 @@ def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path, soak: bool) -> 
     small = open_small(path)
     small.deliver(report_wires(small, 1))
     small.close()
-    assert verify_path(path).verified
+    result = verify_path(path)
+    assert not result.findings
+    assert result.verified
     names = [validator.name for validator in small.network.genesis.validators]
     first, *others = (logged_reports(path, name) for name in names)
     assert all(other == first for other in others)
     places = dict(first)
     assert all(places[index] == report for report, index in acknowledged.items())
     assert len(set(places.values())) == len(places)
+
+
+def test_a_channel_that_a_crash_left_with_one_node_is_with_all_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    small = small_network(path, meters=1)
+    offer = next(wire for wire in report_wires(small, 1) if wire.startswith(OFFER_HEAD))
+    small.close()
+    stores = [path / "nodes" / node.name / DETAILS for node in small.network.genesis.validators]
+    store = DetailStore(stores[1])
+    store.write((), [(channel_id(offer), offer)])  # the block was never decided
+    store.close()
+    assert not verify_path(path).verified
+    open_small(path).close()
+    assert verify_path(path).verified
 
 
 def logged_reports(path: Path, node: str) -> list[tuple[int, tuple[bytes, int]]]:

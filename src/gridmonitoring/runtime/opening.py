@@ -23,7 +23,7 @@ from gridmonitoring.processing.state_transition import genesis_rows
 from gridmonitoring.runtime.consensus.application import Application
 from gridmonitoring.runtime.consensus.following import follow
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
-from gridmonitoring.runtime.detail_check import share_details
+from gridmonitoring.runtime.detail_check import share_details, true_channels
 from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.signature_checker import SignatureChecker, VerifierPool
 from gridmonitoring.runtime.storage.details import DetailStore
@@ -147,9 +147,23 @@ def level(validators: Sequence[EmbeddedValidator], details: Mapping[str, DetailS
             share_details(validator.application.truth, details[validator.name], others, size)
         except StorageError as error:
             validator.halt(f"is behind and cannot follow: {error}")
+    share_channels([details[validator.name] for validator in open_ones if validator.halted is None])
     for validator in open_ones:
         if validator.halted is None:
             _erase_again(validator, details[validator.name])
+
+
+def share_channels(stores: Sequence[DetailStore]) -> None:
+    """Give every node the channels that a crash left with some: the block that brought them is gone.
+
+    Raises `StorageError`.
+    """
+    if len({store.channel_count() for store in stores}) < 2:
+        return
+    for store in stores:
+        for other in stores:
+            if other is not store:
+                store.write((), true_channels(other.channels()))
 
 
 def _erase_again(validator: EmbeddedValidator, details: DetailStore) -> None:

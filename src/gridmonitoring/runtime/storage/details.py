@@ -151,6 +151,12 @@ class DetailStore:
         """Yield (ID, offer) of every channel, by ID."""
         yield from self._query("SELECT id, offer FROM channel ORDER BY id")
 
+    def channel_count(self) -> int:
+        """Return how many channels there are."""
+        for (count,) in self._query("SELECT count(*) FROM channel"):
+            return int(count)
+        return 0
+
     def wrapped_keys(self) -> Iterator[WrappedKey]:
         """Yield every wrapped period key, in order of its key."""
         sql = "SELECT mid, epoch, period, recipient, box FROM wrapped ORDER BY mid, epoch, period, recipient"
