@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
@@ -43,6 +42,9 @@ IN_FLIGHT = 2
 """Blocks that may be on their way to disk."""
 OPENED_AHEAD = 2
 """Batches that may be on their way through the workers."""
+
+READ_AHEAD = 1024 * 1024
+"""Bytes read from a file of messages at a time."""
 
 Say = Callable[[str], None]
 """Reports progress."""
@@ -137,15 +139,23 @@ def write_files(task: ReportTask, setting: Setting) -> None:
 
 def read_batches(stream: BinaryIO, size: int = BATCH) -> Iterator[list[bytes]]:
     """Yield the messages of a file in batches."""
-    with mmap(stream.fileno(), 0, access=ACCESS_READ) as whole:
-        at, end = 0, len(whole)
-        while at < end:
-            batch: list[bytes] = []
-            while at < end and len(batch) < size:
-                start = at + 4
-                at = start + int.from_bytes(whole[at:start], "big")
-                batch.append(whole[start:at])
-            yield batch
+    batch: list[bytes] = []
+    held = b""
+    while chunk := stream.read(READ_AHEAD):
+        held += chunk
+        at = 0
+        while (start := at + 4) <= len(held):
+            end = start + int.from_bytes(held[at:start], "big")
+            if end > len(held):
+                break
+            batch.append(held[start:end])
+            at = end
+            if len(batch) == size:
+                yield batch
+                batch = []
+        held = held[at:]
+    if batch:
+        yield batch
 
 
 class Feed:
