@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
+
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.transactions import decode_payload
 from gridmonitoring.keys.channels import channel_id
@@ -60,6 +62,25 @@ def test_a_channel_that_a_crash_left_with_one_node_is_with_all_afterwards(tmp_pa
     assert not verify_path(path).verified
     open_small(path).close()
     assert verify_path(path).verified
+
+
+def test_a_channel_that_is_no_bytes_does_not_spread_and_keeps_nobody_from_opening(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    small = small_network(path, meters=1)
+    small.close()
+    stores = [path / "nodes" / node.name / DETAILS for node in small.network.genesis.validators]
+    database = apsw.Connection(str(stores[1]))
+    database.execute("INSERT INTO channel VALUES ('no', 'bytes')")
+    database.close()
+    opened = open_small(path)
+    assert len(opened.network.engine.voting()) == len(stores)
+    opened.close()
+    counts = []
+    for file in stores:
+        store = DetailStore(file, read_only=True)
+        counts.append(store.channel_count())
+        store.close()
+    assert counts == [counts[0], counts[0] + 1, counts[0], counts[0]]
 
 
 def logged_reports(path: Path, node: str) -> list[tuple[int, tuple[bytes, int]]]:

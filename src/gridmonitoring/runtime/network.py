@@ -275,7 +275,7 @@ class Network:
         pairs = [
             (transaction.raw, receipt)
             for transaction, receipt in zip(opened.transactions, decision.receipts, strict=True)
-            if isinstance(transaction, Transaction) and receipt.error is not None
+            if receipt.error is not None and isinstance(transaction, Transaction)
         ]
         raws, receipts = [raw for raw, _ in pairs], [receipt for _, receipt in pairs]
         self.key_failures.decided(decision.proposer, raws, receipts, self.clock.now_ms())

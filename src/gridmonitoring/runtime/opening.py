@@ -9,7 +9,8 @@ Left out: repairing such a file (`healing`), and naming all that is wrong with i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gridmonitoring.blockchain.checkpoint import decode_note
@@ -147,23 +148,41 @@ def level(validators: Sequence[EmbeddedValidator], details: Mapping[str, DetailS
             share_details(validator.application.truth, details[validator.name], others, size)
         except StorageError as error:
             validator.halt(f"is behind and cannot follow: {error}")
-    share_channels([details[validator.name] for validator in open_ones if validator.halted is None])
+    _share_channels([validator for validator in open_ones if validator.halted is None], details)
     for validator in open_ones:
         if validator.halted is None:
             _erase_again(validator, details[validator.name])
 
 
-def share_channels(stores: Sequence[DetailStore]) -> None:
+def _share_channels(validators: Sequence[EmbeddedValidator], details: Mapping[str, DetailStore]) -> None:
     """Give every node the channels that a crash left with some: the block that brought them is gone.
 
-    Raises `StorageError`.
+    A validator whose store cannot be read or written halts, the others go on.
     """
-    if len({store.channel_count() for store in stores}) < 2:
+    counts: set[int] = set()
+    for validator in validators:
+        with _halting(validator):
+            counts.add(details[validator.name].channel_count())
+    if len(counts) < 2:
         return
-    for store in stores:
-        for other in stores:
-            if other is not store:
-                store.write((), true_channels(other.channels()))
+    channels: dict[bytes, bytes] = {}
+    for validator in validators:
+        if validator.halted is None:
+            with _halting(validator):
+                channels.update(true_channels(details[validator.name].channels()))
+    for validator in validators:
+        if validator.halted is None:
+            with _halting(validator):
+                details[validator.name].write((), channels.items())
+
+
+@contextmanager
+def _halting(validator: EmbeddedValidator) -> Iterator[None]:
+    """Have a validator halt for what goes wrong with its channels."""
+    try:
+        yield
+    except StorageError as error:
+        validator.halt(f"its channels cannot be levelled: {error}")
 
 
 def _erase_again(validator: EmbeddedValidator, details: DetailStore) -> None:

@@ -148,8 +148,10 @@ class DetailStore:
         yield from self._query(sql, position)
 
     def channels(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (ID, offer) of every channel, by ID."""
-        yield from self._query("SELECT id, offer FROM channel ORDER BY id")
+        """Yield (ID, offer) of every channel, by ID; rows that hold no bytes are none."""
+        yield from self._query(
+            "SELECT id, offer FROM channel WHERE typeof(id) = 'blob' AND typeof(offer) = 'blob' ORDER BY id"
+        )
 
     def channel_count(self) -> int:
         """Return how many channels there are."""
