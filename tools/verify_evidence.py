@@ -49,13 +49,13 @@ KINDS = {
     7: "bill",
     30: "accusation",
 }
-TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63)}
-FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE = 22, 23, 24, 25, 53
+TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63), 75}
+FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE, ACCUSE_PROPOSER = 22, 23, 24, 25, 53, 75
 VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
-TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE}
+TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE, ACCUSE_PROPOSER: NODE}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
-TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43)}
+TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43), 48}
 COMMANDS = {
     1: "credit",
     2: "message",
@@ -195,6 +195,9 @@ SHAPES = {
     "report": "[epoch short short short u b32 b32 b32/[registers i]]",
     "lock": "[b16 u document]",
     "accuse": "[b16 signed]",
+    "account-proof": "[document document path]",
+    "accuse-proposer": "[b0-16 signed document {account-proof}]",
+    "proposal": "['block-proposal/1' b16 u b32 u b32 b32]",
     "delivery": "['delivery/1' b16 b16 u u u b]",
     "request": "['purchase-request/1' short b16 b16 u t3 b16 u]",
     "payment": "['payment/1' b16 b32 u t3 b1-64 u]",
@@ -216,7 +219,14 @@ SHAPES = {
     "tariff": "['tariff/1' b16 t1-64 t3 u u1-3 {[u1-63 u]} {[time u]} {[u u u]} u u calendar]",
     "tariff-row": "[tariff key]",
 }
-BODIES = {FORM: "form", REPORT: "report", LOCK: "lock", SIDE_BLOCK: "lock", ACCUSE: "accuse"}
+BODIES = {
+    FORM: "form",
+    REPORT: "report",
+    LOCK: "lock",
+    SIDE_BLOCK: "lock",
+    ACCUSE: "accuse",
+    ACCUSE_PROPOSER: "accuse-proposer",
+}
 _TOKEN = re.compile(r"\.\.\.|'[^']*'|[\[\]{}/]|[^\s\[\]{}/]+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9./-]{0,63}")
 _LEAF = re.compile(r"([uibt])(?:(\d+)(?:-(\d+))?)?")
@@ -424,15 +434,15 @@ def _note(note: bytes) -> Checkpoint:
     )
 
 
-def _check_quorum(point: Checkpoint, origin: str, validators: list[Any]) -> None:
-    """Require signatures of exactly a minimal quorum: the most powerful signers first, then by name."""
+def _check_quorum(point: Checkpoint, origin: str, validators: list[Any], *, minimal: bool = True) -> None:
+    """Require a quorum's signatures, and exactly a minimal one's: the most powerful first, then by name."""
     _need(point.origin == origin, f"the checkpoint is of {point.origin[:80]!r}")
     known = {name: (key, power) for _, name, key, power in validators}
     _need(all(name in known for name, _ in point.signatures), "a signature of nobody in the validator set")
     total = sum(power for _, power in known.values())
     signed = 0
     for power, _ in sorted((-known[name][1], name) for name, _ in point.signatures):
-        _need(3 * signed <= 2 * total, "more signatures than a quorum needs")
+        _need(not minimal or 3 * signed <= 2 * total, "more signatures than a quorum needs")
         signed -= power
     _need(3 * signed > 2 * total, f"{signed} of {total} power signed, more than two thirds are needed")
     for name, data in point.signatures:
@@ -488,16 +498,21 @@ class Sets:
 
     def check(self, note: bytes) -> Checkpoint:
         """Return a note's checkpoint after checking that the set in force at its height signed it."""
-        point = _note(note)
+        point, _ = self.decided(note, minimal=True)
         _need(self.last is None or point.size >= self.last.size, "the log was longer before")
+        return point
+
+    def decided(self, note: bytes, *, minimal: bool = False) -> tuple[Checkpoint, list[Any]]:
+        """Return the checkpoint of a note of any height, and the set whose quorum signed it."""
+        point = _note(note)
         at = max(number for number, (height, _) in enumerate(self.known) if height <= point.height)
-        _check_quorum(point, self.origin, self.known[at][1])
+        _check_quorum(point, self.origin, self.known[at][1], minimal=minimal)
         if at not in self.needed:
             try:
-                _check_quorum(point, self.origin, self.known[at - 1][1])
+                _check_quorum(point, self.origin, self.known[at - 1][1], minimal=minimal)
             except _Wrong:
                 self.needed.add(at)
-        return point
+        return point, self.known[at][1]
 
     def add(self, note: bytes, value: bytes, bucket: bytes, path: list[bytes]) -> None:
         """Follow one change of the set."""
@@ -572,6 +587,7 @@ class Case(NamedTuple):
     transactions: list[Logged]
     rows: dict[tuple[int, bytes], bytes]
     openings: list[Any]
+    decided: list[tuple[Checkpoint, list[Any]]]
 
     def get(self, table: int, key: bytes, shape: str) -> Any:
         """Return a row's value."""
@@ -963,6 +979,8 @@ def billing_days(transitions: list[list[int]], time: int) -> tuple[int, int]:
 
 
 def _accusation(case: Case) -> dict[str, Any]:
+    if case.decided:
+        return _wrong_proposal(case)
     with _step(7):
         accusation = case.first(ACCUSE)
         mid, signed = accusation.body
@@ -986,6 +1004,49 @@ def _accusation(case: Case) -> dict[str, Any]:
         "time": accusation.time,
         "log_index": accusation.place,
     }
+
+
+def _wrong_proposal(case: Case) -> dict[str, Any]:
+    with _step(7):
+        accusation = case.transactions[0]
+        case.exactly(case.transactions, [ACCUSE_PROPOSER], {_party_row(accusation)})
+        mid, signed, _, accounts = accusation.body
+        payload, signature = _split(signed)
+        proposal = _read(payload, MAX_DOCUMENT, "proposal", "the proposal")
+    _, node, height, _, size, log_root, state_root = proposal
+    point, validators = case.decided[0]
+    with _step(8):
+        _check_signer(case, accusation)
+        keys = [key for validator, _, key, _ in validators if validator == node]
+        _need(bool(keys), "who signed the proposal is no validator")
+        message = _to_be_signed("gridmon/block-proposal/1", case.chain, payload)
+        _check_signature(keys[0], message, signature, "the proposer")
+    with _step(9):
+        _need((size, log_root) == (point.size, point.log_root), "what was proposed was not decided")
+        _need(state_root != point.state_root, "the quorum came to the same state as the proposer")
+        taken = _overcharge(mid, accounts, (state_root, point.state_root), case.genesis[6][1])
+    return {
+        "meter": mid.hex() or None,
+        "node": node.hex(),
+        "proposed": height,
+        "taken_too_much": taken,
+        "time": accusation.time,
+        "log_index": accusation.place,
+    }
+
+
+def _overcharge(mid: bytes, accounts: list[Any], roots: tuple[bytes, bytes], bits: int) -> int | None:
+    """Return how much more a proposer took of a meter than the quorum, by both accounts."""
+    _need((len(mid), len(accounts)) in ((0, 0), (16, 2)), "a meter goes with two accounts")
+    if not mid:
+        return None
+    for (value, bucket, path), root in zip(accounts, roots, strict=True):
+        _check_row(ACCOUNT, mid, value, bucket, path, root, bits)
+    said, true = (_read(value, MAX_DOCUMENT, "account-row", "an account") for value, _, _ in accounts)
+    left_said, left_true = (sum(lot[1] for lot in account[1]) - account[2] for account in (said, true))
+    more = said[6][11] - true[6][11]
+    _need(left_said < left_true or more > 0, "the proposer took no more than the quorum")
+    return int(max(left_true - left_said, more))
 
 
 def _holds(bundle: bytes, genesis: bytes) -> bool:
@@ -1026,11 +1087,14 @@ def verify(bundle: bytes, genesis: bytes) -> dict[str, Any]:
             sets.add(*handover)
     with _step(4):
         point = sets.check(note)
-        _need(len(sets.needed) == len(sets.known), "a change of validators that nothing needs")
     with _step(5):
         transactions = [_logged(chain, item, point) for item in logged]
         indices = [item.place for item in transactions]
         _need(indices == sorted(set(indices)), "transactions are not in order of the log")
+    with _step(4):
+        carried = [one.body[2] for one in transactions if one.kind == ACCUSE_PROPOSER]
+        decided = [sets.decided(inside) for inside in carried] if KINDS[kind] == "accusation" else []
+        _need(len(sets.needed) == len(sets.known), "a change of validators that nothing needs")
     with _step(6):
         keys = [(row[0], row[1]) for row in listed]
         _need(keys == sorted(set(keys)), "rows are not in order of table and key")
@@ -1039,7 +1103,7 @@ def verify(bundle: bytes, genesis: bytes) -> dict[str, Any]:
             table, key, value, bucket, path = row
             _check_row(table, key, value, bucket, path, point.state_root, sets.bits)
     rows = {(row[0], row[1]): row[2] for row in listed}
-    facts = CHECKS[kind](Case(chain, founding, transactions, rows, openings))
+    facts = CHECKS[kind](Case(chain, founding, transactions, rows, openings, decided))
     return {
         "genesis": chain.hex(),
         "chain": founding[1],
@@ -1103,6 +1167,10 @@ def sentence(proven: dict[str, Any]) -> str:
     """Return in one plain sentence what was proven."""
     facts = proven["facts"]
     who, when = f"meter {facts['meter']}", _when(facts["time"])
+    if "proposed" in facts:
+        taken = f", which took {_money(proven, facts['taken_too_much'])} too much of {who}"
+        said = f"Node {facts['node']} signed a wrong result of block {facts['proposed']}"
+        return f"{said}{taken if facts['meter'] else ''}; accused on {when}."
     if proven["kind"] == "reading":
         shown = facts["registers"]
         values = (

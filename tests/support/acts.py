@@ -79,6 +79,7 @@ from gridmonitoring.runtime.offices import (
     register,
 )
 from gridmonitoring.runtime.parties import Signer
+from tests.support.guilty_proposer import wrong_result
 from tests.support.network import DAY_MS, INTERVAL_MS, START, MeterInHand, SmallNetwork, buy, report_wires
 
 NEXT_CODE = bytes(range(32))
@@ -304,6 +305,8 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     cut = first.claim(Event.CUT_OFF, Relay.DISCONNECTED, settles=True, time=clock.now_ms())
     small.submit([cut, lift_cut_off(network.signer("utility"), first.mid, clock.now_ms())])
     small.submit([accusation(network, second.mid, b"no proof at all", clock.now_ms())])
+    wrong = wrong_result(network, "node-01", second.mid)
+    small.submit([network.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, wrong, clock.now_ms())])
     small.submit([clearing(network, second.mid, clock.now_ms())])
     small.submit([swap(network, second.mid, ((bytes(IMPORT_TOTAL), second.register),), clock.now_ms())])
     vendor = network.signer("vendor")

@@ -1,4 +1,4 @@
-"""Accusations as evidence: a node's own signature on what no quorum proves, and lies about that."""
+"""Accusations as evidence: a node's signature on what no quorum proves, or on a wrong result, and lies."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Accuse, Kind
+from gridmonitoring.blockchain.bodies import AccountProof, Accuse, AccuseProposer, Kind
+from gridmonitoring.blockchain.checkpoint import decode_note
 from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import Bundle, EvidenceKind
+from gridmonitoring.blockchain.proposals import BlockProposal, proposal_of, sign_proposal
 from gridmonitoring.blockchain.state_rows import Table, party_key
+from gridmonitoring.blockchain.state_tree import row_key_hash, row_value_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery
-from gridmonitoring.keys.signatures import sign, signing_context
+from gridmonitoring.keys.signatures import sign, signing_context, split
 from tests.support.evidence_story import MID, NODE, SETTLED
 from tests.support.mini_chain import MiniChain, founding_party, seed
 
 ACCUSER = founding_party(Role.NODE, "node-2").id()
+ACCUSER_ROW = [(Table.PARTY, party_key(Role.NODE, ACCUSER))]
 ROWS = [(Table.PARTY, party_key(Role.NODE, node)) for node in (NODE, ACCUSER)]
 
 
@@ -49,6 +53,65 @@ def accuse(chain: MiniChain, bundle: bytes, *, mid: bytes = MID, signed_by: str 
     nonce = len(chain.raws) + 1
     raw = chain.sign("node-2", Role.NODE, ACCUSER, nonce, SETTLED, Kind.ACCUSE, Accuse(mid, signed))
     return chain.append(raw)
+
+
+def a_unit_more(value: bytes) -> bytes:
+    """Return an account that was charged a unit too much."""
+    account = decode(value, Account)
+    charged = replace(account.statement, charge=account.statement.charge + 1)
+    return encode(replace(account, statement=charged))
+
+
+def proven(chain: MiniChain, value: bytes) -> AccountProof:
+    """Return an account with its proof under the chain's present state."""
+    proof = chain.tree.prove(row_key_hash(Table.ACCOUNT, MID))
+    return AccountProof(value, proof.bucket, proof.path)
+
+
+def wrong_result(chain: MiniChain, node: bytes = NODE, validator: str = "validator-1") -> AccuseProposer:
+    """Return what shows that a node proposed the last block with a unit too much in the account."""
+    true = chain.values[Table.ACCOUNT, MID]
+    false, decided = a_unit_more(true), proven(chain, true)
+    undo = chain.tree.update([(row_key_hash(Table.ACCOUNT, MID), row_value_hash(false))])
+    claimed, root = proven(chain, false), chain.tree.root
+    chain.tree.undo(undo)
+    said = replace(proposal_of(node, chain.checkpoint()), state_root=root)
+    signed = sign_proposal(seed(validator), chain.id, said)
+    return AccuseProposer(MID, signed, chain.full_note(), (claimed, decided))
+
+
+def accuse_proposer(chain: MiniChain, body: AccuseProposer) -> int:
+    """Log an accusation of a proposer and return its index."""
+    nonce = len(chain.raws) + 1
+    raw = chain.sign("node-2", Role.NODE, ACCUSER, nonce, SETTLED, Kind.ACCUSE_PROPOSER, body)
+    return chain.append(raw)
+
+
+def proposer_lies(chain: MiniChain) -> Iterator[Lie]:
+    """Log accusations of a proposer that prove nothing."""
+    wrong = wrong_result(chain)
+
+    def lie(name: str, step: int, **changes: object) -> Lie:
+        return Lie(name, step, (accuse_proposer(chain, replace(wrong, **changes)),))
+
+    def signed(by: str = "validator-1", **said: object) -> bytes:
+        proposal = decode(split(wrong.proposal)[0], BlockProposal)
+        return sign_proposal(seed(by), chain.id, replace(proposal, **said))
+
+    few = "\n".join([*wrong.note.decode().splitlines()[:8], ""]).encode()
+    yield lie("a proposal held against what no quorum signed", 4, note=few)
+    yield lie("a proposal held against no note", 4, note=b"")
+    yield lie("a proposal that another signed", 8, proposal=signed("validator-2"))
+    yield lie("a proposal by no validator", 8, proposal=signed(node=bytes(16)))
+    yield lie("a proposal of another log", 9, proposal=signed(log_root=bytes(32)))
+    yield lie("a proposal of a longer log", 9, proposal=signed(size=len(chain.raws) + 9))
+    honest = decode_note(wrong.note).checkpoint.state_root
+    yield lie("a proposal of the quorum's own state", 9, proposal=signed(state_root=honest))
+    yield lie("a proposal without the accounts of its meter", 9, accounts=())
+    yield lie("accounts that are another meter's", 9, mid=bytes(16))
+    yield lie("accounts the other way round", 9, accounts=wrong.accounts[::-1])
+    twice = (accuse_proposer(chain, wrong), accuse_proposer(chain, wrong))
+    yield Lie("two accusations of a proposer", 7, twice)
 
 
 def lies(chain: MiniChain) -> Iterator[Lie]:

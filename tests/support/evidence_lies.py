@@ -74,6 +74,12 @@ def lying_bundles() -> Iterator[Refused]:
     for lie in accusations.lies(story.chain):
         bundle = bundle_of(story.chain, EvidenceKind.ACCUSATION, lie.indices, accusations.ROWS)
         yield Refused(lie.name, lie.step, bundle, story.chain.genesis())
+    for lie in accusations.proposer_lies(story.chain):
+        bundle = bundle_of(story.chain, EvidenceKind.ACCUSATION, lie.indices, accusations.ACCUSER_ROW)
+        yield Refused(lie.name, lie.step, bundle, story.chain.genesis())
+    wrong = accusations.accuse_proposer(story.chain, accusations.wrong_result(story.chain))
+    bundle = bundle_of(story.chain, EvidenceKind.ACCUSATION, (wrong,), accusations.ROWS)
+    yield Refused("a proposer with a row too many", 7, bundle, story.chain.genesis())
 
 
 def _wrong_items() -> Iterator[Refused]:

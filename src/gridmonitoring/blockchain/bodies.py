@@ -91,6 +91,7 @@ class Kind(IntEnum):
     COPY_DIFFERS = 60
     COPY_HEALED = 61
     SILENCE = 62
+    ACCUSE_PROPOSER = 75
 
 
 class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -483,6 +484,30 @@ class Accuse(Body, frozen=True):
     """COSE_Sign1 by the accused node over a `keys.sealed_commands.Delivery`."""
 
 
+class AccountProof(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A meter's account with its proof under a state root."""
+
+    value: Document
+    """Encoded account."""
+    bucket: Document
+    """Content of its bucket of the state tree."""
+    path: Annotated[tuple[Bytes32, ...], Meta(max_length=24)]
+    """Siblings from the bucket up to the state root."""
+
+
+class AccuseProposer(Body, frozen=True):
+    """A node names a proposer, which signed another result than its transactions have (IV-D)."""
+
+    mid: Annotated[bytes, Meta(max_length=16)]
+    """A meter that the proposal charged too much, or empty where none is shown."""
+    proposal: SignedDocument
+    """COSE_Sign1 by the proposer's validator key over a `blockchain.proposals.BlockProposal`."""
+    note: Document
+    """Checkpoint of the same log, signed by its quorum, which came to another state."""
+    accounts: Annotated[tuple[AccountProof, ...], Meta(max_length=2)]
+    """The meter's account as proposed, then as decided; none without a meter."""
+
+
 class Part(IntEnum):
     """Parts of the files that a node keeps (docs/spec/storage.md); closed."""
 
@@ -679,5 +704,6 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.COPY_DIFFERS, 1): CopyDiffers,
     (Kind.COPY_HEALED, 1): CopyHealed,
     (Kind.SILENCE, 1): MeterSilent,
+    (Kind.ACCUSE_PROPOSER, 1): AccuseProposer,
 }
 """(type, version) -> body; anything else is refused as malformed."""

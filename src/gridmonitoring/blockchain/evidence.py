@@ -6,7 +6,8 @@ those of docs/spec/evidence.md, and `EvidenceError` carries the number of the fi
 1. The bundle is within its size and is the canonical encoding of its structure.
 2. The genesis document is whole, and its hash is the one that the bundle names.
 3. Each change of the validator set is under exactly a minimal quorum of the set then in force.
-4. The checkpoint is of this chain, under exactly such a quorum, and needs each of those changes.
+4. The checkpoint is of this chain, under exactly such a quorum; it, or an accusation's own, needs each of
+   those changes.
 5. Each transaction is in the log under the checkpoint.
 6. Each row is in the state under the checkpoint.
 7. The items are exactly those that the kind of evidence needs.
@@ -33,6 +34,7 @@ from gridmonitoring.blockchain.evidence_bundle import (
 from gridmonitoring.blockchain.evidence_contents import Entry, Proven, ProvenRow, require, step
 from gridmonitoring.blockchain.evidence_history import ValidatorSets
 from gridmonitoring.blockchain.evidence_kinds import CHECKS, TOLD, check_accusation
+from gridmonitoring.blockchain.evidence_proposals import carried_notes, check_proposer
 from gridmonitoring.blockchain.genesis import (
     Genesis,
     chain_id,
@@ -67,16 +69,22 @@ def verify(bundle: bytes, genesis: bytes) -> Proven:
     # 4
     with step(4):
         checkpoint = validators.check(evidence.note)
-        require(not validators.surplus, "a change of validators that nothing needs")
     # 5
     with step(5):
         entries = _logged(evidence.transactions, checkpoint, evidence.genesis)
+    # 4, what an accusation's own checkpoint needs being known now
+    with step(4):
+        accuses = evidence.kind is EvidenceKind.ACCUSATION
+        decided = [validators.decided(note) for note in carried_notes(entries)] if accuses else []
+        require(not validators.surplus, "a change of validators that nothing needs")
     # 6
     with step(6):
         rows = _rows(evidence.rows, checkpoint, founding.parameters.bucket_bits)
     # 7, 8, 9
     proven = Proven(evidence.kind, evidence.genesis, founding, checkpoint, entries, rows, evidence.openings)
-    if evidence.kind is EvidenceKind.ACCUSATION:
+    if decided:
+        check_proposer(proven, *decided[0])
+    elif accuses:
         check_accusation(proven, lambda told: holds(told, genesis))
     else:
         CHECKS[evidence.kind](proven)

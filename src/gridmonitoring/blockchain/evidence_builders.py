@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import (
     Accuse,
+    AccuseProposer,
     AppendSideBlock,
     Form,
     PaymentConfirmation,
@@ -172,9 +173,11 @@ def build_bill(source: EvidenceSource, index: int) -> bytes:
 def build_accusation(source: EvidenceSource, index: int) -> bytes:
     """Return evidence of the accusation at a log index."""
     with step(7):
-        body = _body(_payload(source, index).body, Accuse)
-        accused = _party(Role.NODE, read_delivery(body.delivery).node)
-        rows = [_signer(source, index), accused]
+        said = _payload(source, index).body
+        rows = [_signer(source, index)]
+        if isinstance(said, AccuseProposer):
+            return _bundle(source, EvidenceKind.ACCUSATION, [index], rows, carried=(said.note,))
+        rows.append(_party(Role.NODE, read_delivery(_body(said, Accuse).delivery).node))
     return _bundle(source, EvidenceKind.ACCUSATION, [index], rows)
 
 
@@ -184,8 +187,9 @@ def _bundle(
     indices: Iterable[int],
     rows: Iterable[RowKey],
     openings: tuple[Opening, ...] = (),
+    carried: tuple[bytes, ...] = (),
 ) -> bytes:
-    """Return the encoded bundle of these items, verified."""
+    """Return the encoded bundle of these items, verified; `carried` are checkpoints inside them."""
     note, genesis = source.note(), source.genesis()
     with step(4):
         size = decode_note(note).checkpoint.size
@@ -200,7 +204,7 @@ def _bundle(
             openings,
         )
     with step(3):
-        history = needed(decode_genesis(genesis), list(source.history()), note)
+        history = needed(decode_genesis(genesis), list(source.history()), note, carried)
         encoded = encode(replace(bundle, history=history))
     verify(encoded, genesis)
     return encoded

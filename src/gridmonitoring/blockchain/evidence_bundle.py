@@ -45,7 +45,7 @@ class EvidenceKind(IntEnum):
     BILL = 7
     """A settlement with the statement it led to, priced by the agreed tariff."""
     ACCUSATION = 30
-    """A node's own signature on what it told a meter, and that no quorum proves this."""
+    """A node's own signature on what no quorum proves: what it told a meter, or the result of its block."""
 
 
 class _Part(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

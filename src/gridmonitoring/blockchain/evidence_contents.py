@@ -30,6 +30,7 @@ SIGNERS = {
     Kind.LOCK: Role.NODE,
     Kind.SIDE_BLOCK: Role.NODE,
     Kind.ACCUSE: Role.NODE,
+    Kind.ACCUSE_PROPOSER: Role.NODE,
 }
 """Role in which each type of transaction is signed that evidence is made of."""
 

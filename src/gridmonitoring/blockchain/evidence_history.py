@@ -9,6 +9,8 @@ Left out: the blocks between; a set that more than a third of conspires can dece
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from gridmonitoring.blockchain.checkpoint import (
     Checkpoint,
     Validators,
@@ -17,7 +19,7 @@ from gridmonitoring.blockchain.checkpoint import (
     verify_quorum,
 )
 from gridmonitoring.blockchain.evidence_bundle import Handover
-from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet, check_validators
+from gridmonitoring.blockchain.genesis import Genesis, Validator, ValidatorSet, check_validators
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, verify_row
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode
@@ -34,7 +36,7 @@ class ValidatorSets:
     def __init__(self, genesis: Genesis) -> None:
         """Begin with the set of genesis."""
         self._genesis = genesis
-        self._sets: list[tuple[int, Validators]] = [(0, ValidatorSet(genesis.validators).powers())]
+        self._sets: list[tuple[int, ValidatorSet]] = [(0, ValidatorSet(genesis.validators))]
         self._last: Checkpoint | None = None
         self.surplus: list[int] = []
         """Positions of the handovers without which every note so far is as good."""
@@ -55,34 +57,54 @@ class ValidatorSets:
         check_validators(changed.validators, {validator.node for validator in changed.validators})
         self._last = checkpoint
         self.surplus.append(len(self._sets) - 1)
-        self._sets.append((checkpoint.height + DELAY, changed.powers()))
+        self._sets.append((checkpoint.height + DELAY, changed))
 
     def check(self, note: bytes) -> Checkpoint:
         """Return the checkpoint of a note that exactly a minimal quorum of the set in force signed.
 
         Raises `CheckpointError`.
         """
+        checkpoint, _ = self._signed(note, _check_signed)
+        if self._last is not None and checkpoint.size < self._last.size:
+            raise CheckpointError("the log was longer when the validators changed")
+        return checkpoint
+
+    def decided(self, note: bytes) -> tuple[Checkpoint, Sequence[Validator]]:
+        """Return the checkpoint of a note of any height that is carried inside evidence, and whose set it is.
+
+        A quorum of the set in force must have signed it, and more may have. Raises `CheckpointError`.
+        """
+        return self._signed(note, _check_quorum)
+
+    def _signed(
+        self, note: bytes, check: Callable[[bytes, Validators], None]
+    ) -> tuple[Checkpoint, Sequence[Validator]]:
         checkpoint = decode_note(note).checkpoint
         if checkpoint.origin != self._genesis.origin():
             raise CheckpointError(
                 f"the checkpoint is of {checkpoint.origin}, not of {self._genesis.origin()}"
             )
-        if self._last is not None and checkpoint.size < self._last.size:
-            raise CheckpointError("the log was longer when the validators changed")
         at = max(n for n, (height, _) in enumerate(self._sets) if height <= checkpoint.height)
-        _check_signed(note, self._sets[at][1])
-        if at - 1 in self.surplus and not _accepted(note, self._sets[at - 1][1]):
+        check(note, self._sets[at][1].powers())
+        if at - 1 in self.surplus and not _accepted(note, self._sets[at - 1][1].powers(), check):
             self.surplus.remove(at - 1)
-        return checkpoint
+        return checkpoint, self._sets[at][1].validators
 
 
-def needed(genesis: Genesis, history: list[Handover], note: bytes) -> tuple[Handover, ...]:
-    """Return the handovers without which a note cannot be checked; raises as `ValidatorSets.add` does."""
+def needed(
+    genesis: Genesis, history: list[Handover], note: bytes, carried: Sequence[bytes] = ()
+) -> tuple[Handover, ...]:
+    """Return the handovers without which a note, and those carried inside, cannot be checked.
+
+    Raises as `ValidatorSets.add` does.
+    """
     while True:
         sets = ValidatorSets(genesis)
         for handover in history:
             sets.add(handover)
         sets.check(note)
+        for inside in carried:
+            sets.decided(inside)
         if not sets.surplus:
             return tuple(history)
         history = [handover for at, handover in enumerate(history) if at != sets.surplus[0]]
@@ -90,12 +112,16 @@ def needed(genesis: Genesis, history: list[Handover], note: bytes) -> tuple[Hand
 
 def _check_signed(note: bytes, validators: Validators) -> None:
     require_minimal_quorum(note, validators)
+    _check_quorum(note, validators)
+
+
+def _check_quorum(note: bytes, validators: Validators) -> None:
     verify_quorum(note, validators, verify_signature)
 
 
-def _accepted(note: bytes, validators: Validators) -> bool:
+def _accepted(note: bytes, validators: Validators, check: Callable[[bytes, Validators], None]) -> bool:
     try:
-        _check_signed(note, validators)
+        check(note, validators)
     except CheckpointError:
         return False
     return True

@@ -96,6 +96,8 @@ class Table(IntEnum):
     """Key node ID: `ConductRow`."""
     SILENCE = 42
     """Key MID: `SilenceRow`, of the last silence that was noticed."""
+    PROPOSAL = 48
+    """Key node ID, first 16 bytes of sha256d of [log size, log root, MID or empty]: `ProposalRow`."""
 
 
 class Row(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -642,6 +644,23 @@ class SilenceRow(Row, frozen=True):
     """When a node noticed."""
     node: Bytes16
     """Which node."""
+
+
+class ProposalRow(Row, frozen=True):
+    """A block that a node proposed with another result than the quorum's (IV-D)."""
+
+    accusation: Bytes32
+    """Transaction that showed it."""
+    reporter: Bytes16
+    """Node that sent it."""
+    time: Millis
+    """When."""
+    height: Unsigned
+    """Height of the block that was proposed."""
+    size: Unsigned
+    """Transactions in its log."""
+    mid: Annotated[bytes, Meta(max_length=16)]
+    """Meter that it charged too much, or empty."""
 
 
 class GovernanceRow(Row, frozen=True):

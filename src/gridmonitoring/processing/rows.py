@@ -34,6 +34,7 @@ from gridmonitoring.blockchain.state_rows import (
     OpenFindingRow,
     PartyRow,
     PaymentRow,
+    ProposalRow,
     PurchaseRow,
     ReadRow,
     Row,
@@ -121,6 +122,7 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.COPY: CopyRow,
     Table.CONDUCT: ConductRow,
     Table.SILENCE: SilenceRow,
+    Table.PROPOSAL: ProposalRow,
 }
 """Table -> type of its values."""
 

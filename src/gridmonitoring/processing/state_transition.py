@@ -28,7 +28,7 @@ from gridmonitoring.processing.accounts import (
     publish_tariff,
     reverse_payment,
 )
-from gridmonitoring.processing.accusations import accuse
+from gridmonitoring.processing.accusations import accuse, accuse_proposer
 from gridmonitoring.processing.blocks import append_side_block, lock
 from gridmonitoring.processing.disputes import dispute, lift_cut_off, resolve
 from gridmonitoring.processing.forms import process_form
@@ -88,6 +88,7 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.COPY_DIFFERS: (frozenset({Role.NODE}), report_copy),
     Kind.COPY_HEALED: (frozenset({Role.NODE}), heal_copy),
     Kind.SILENCE: (frozenset({Role.NODE}), report_silence),
+    Kind.ACCUSE_PROPOSER: (frozenset({Role.NODE}), accuse_proposer),
 }
 """Type -> (roles that may sign it, its rule)."""
 

@@ -1,7 +1,8 @@
 """What nodes owe the thread after each block: locks and side blocks (paper IV-D, V-B, V-C).
 
 The form's node acts at once; the k-th node after it takes over 2k seconds later, should it be
-down. The first in order wins, a repeat is refused and harms nothing.
+down. The first in order wins, a repeat is refused and harms nothing. A proposer that signed a wrong result is
+named with the next block.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from gridmonitoring.processing.blocks import (
     side_draft,
 )
 from gridmonitoring.processing.conduct import TAKEOVER_MS
+from gridmonitoring.runtime.accusing import accusations
 from gridmonitoring.runtime.parties import Signer
 
 if TYPE_CHECKING:
@@ -46,13 +48,15 @@ class Duties:
         truth = network.application.truth
         self._due = {key for key, _ in truth.rows_of(Table.DUE)}
         self._messages = {key for key, _ in truth.rows_of(Table.MESSAGE)}
+        self._accusations: list[bytes] = []
 
     def after(self, decision: Decision) -> None:
         """Do what a decided block made due, and what that makes due in turn."""
         self._note(decision)
         stuck = False
-        while self._due or self._messages:
-            raws = [*self._side_blocks(), *self._locks()]
+        while self._due or self._messages or self._accusations:
+            raws = [*self._accusations, *self._side_blocks(), *self._locks()]
+            self._accusations = []
             if not raws:
                 return
             following = self._network.engine.decide(raws, self._network.clock.now_ms())
@@ -74,6 +78,7 @@ class Duties:
 
     def _note(self, decision: Decision) -> None:
         network = self._network
+        self._accusations += accusations(network, decision)
         for table, key in decision.changed:
             if table == Table.ERASURE:
                 decision.durable.result()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridmonitoring.blockchain.bodies import Kind, Resolve
+from msgspec.structs import replace
+
+from gridmonitoring.blockchain.bodies import AccuseProposer, Kind, Resolve
 from gridmonitoring.blockchain.evidence_builders import build_statement
 from gridmonitoring.blockchain.state_rows import OpenFindingRow, Table, open_finding_key
 from gridmonitoring.contracts.violations import DISPUTE_TERM_MS, Violation
+from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.contract_offices import dispute, give_claim_up, lift_cut_off
 from gridmonitoring.runtime.evidence_source import ApplicationEvidence
 from gridmonitoring.runtime.parties import Signer
 from tests.support.acts import accusation, decision
+from tests.support.guilty_proposer import a_unit_more, last_checkpoint, signed_result, wrong_result
 from tests.support.network import MeterInHand
 from tests.support.refusals.scene import Lies, Scene
+from tests.support.refusals.watch import note_of_one
 
 NEVER = 2**63 - 1
 """A number that no finding has."""
@@ -67,6 +72,33 @@ def accused(scene: Scene, bundle: bytes = b"no proof", **changes: Any) -> bytes:
     return scene.altered(raw, "node-02", **changes) if changes else raw
 
 
+def accused_proposer(scene: Scene, body: AccuseProposer) -> bytes:
+    return scene.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, body, scene.now)
+
+
+def proposed(scene: Scene, **changes: Any) -> bytes:
+    """Return the accusation of node 2 for a wrong result of the last block, as it is said here."""
+    checkpoint, note = last_checkpoint(scene.network)
+    accounts, mid = changes.pop("accounts", ()), changes.pop("mid", b"")
+    note, signed = changes.pop("note", note), changes.pop("signed", b"")
+    said = {"state_root": bytes(32), **changes}
+    signed = signed or signed_result(scene.network, "node-02", checkpoint, **said)
+    return accused_proposer(scene, AccuseProposer(mid or b"", signed, note, accounts))
+
+
+def a_unit_less(account: Account) -> Account:
+    """Return an account that was charged a unit too little."""
+    (height, money), *others = a_unit_more(account).lots
+    return replace(account, lots=((height, money + 2), *others))
+
+
+def reported_twice(scene: Scene) -> bytes:
+    """Return an accusation of what node 4 signed once and is named for already."""
+    wrong = wrong_result(scene.network, "node-04")
+    scene.network.require(accused_proposer(scene, wrong))
+    return accused_proposer(scene, wrong)
+
+
 def true_statement(scene: Scene) -> bytes:
     """Return what a quorum signed of a meter's account."""
     network = scene.network
@@ -94,6 +126,37 @@ LIES: Lies = {
         "wrong_meter",
         lambda scene: scene.altered(accused(scene), "node-02", mid=scene.tampered.mid),
     ),
+    "a block proposal that is none": ("malformed_proposal", lambda scene: proposed(scene, signed=bytes(100))),
+    "a block proposal of no validator": ("unknown_signer", lambda scene: proposed(scene, node=bytes(16))),
+    "a block proposal that another signed": (
+        "bad_signature",
+        lambda scene: proposed(scene, node=scene.signer("node-03").id),
+    ),
+    "a block proposal held against what no quorum signed": (
+        "bad_proof",
+        lambda scene: proposed(scene, note=note_of_one(scene)),
+    ),
+    "a block proposal that was not decided": ("no_case", lambda scene: proposed(scene, log_root=bytes(32))),
+    "a block proposal with the quorum's own result": (
+        "no_case",
+        lambda scene: proposed(scene, state_root=scene.network.application.tree.root),
+    ),
+    "a meter without its accounts": ("no_case", lambda scene: proposed(scene, mid=scene.meter.mid)),
+    "an account that the proposal does not have": (
+        "no_case",
+        lambda scene: proposed(
+            scene,
+            mid=scene.meter.mid,
+            accounts=wrong_result(scene.network, "node-02", scene.meter.mid).accounts,
+        ),
+    ),
+    "a block proposal that gave a meter a unit": (
+        "no_case",
+        lambda scene: accused_proposer(
+            scene, wrong_result(scene.network, "node-02", scene.meter.mid, a_unit_less)
+        ),
+    ),
+    "a block proposal that was reported before": ("already_recorded", reported_twice),
     "a dispute about no meter": (
         "unknown_meter",
         lambda scene: disputed(scene, scene.tampered, Violation.TAMPER, mid=bytes(range(16))),

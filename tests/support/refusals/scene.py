@@ -128,8 +128,9 @@ class Scene:
         body: CopyDiffers = self.decoded(differing(self.network, "node-04", self.now)).payload.body
         places = (number.to_bytes(2, "big") for number in range(MAX_OPEN_COPIES))
         raws = [full.transaction(Kind.COPY_DIFFERS, replace(body, place=place), self.now) for place in places]
-        receipts = self.network.engine.decide(raws, self.now).receipts
-        assert not any(receipt.error for receipt in receipts)
+        decision = self.network.engine.decide(raws, self.now)
+        decision.durable.result()
+        assert not any(receipt.error for receipt in decision.receipts)
 
     def _end_of(self, role: Role, party: bytes, keys: KeyPair) -> None:
         registrar = self.signer("registrar")

@@ -16,9 +16,11 @@ from functools import partial
 from msgspec import Struct
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
+from gridmonitoring.blockchain.proposals import open_proposal, proposal_of
 from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (
+    BadSignature,
     CheckpointError,
     ConsensusError,
     EncodingError,
@@ -27,6 +29,7 @@ from gridmonitoring.errors import (
 )
 from gridmonitoring.keys.signatures import verify_signature
 from gridmonitoring.runtime.consensus.application import Execution, Receipt
+from gridmonitoring.runtime.consensus.refused import KeptProposals, RefusedProposal, refused_proposal
 from gridmonitoring.runtime.consensus.saving import Beside, KeepCopies, Save, Saved, block_copies, write_block
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.storage.truth import decode_body
@@ -61,6 +64,8 @@ class Decision(Struct, frozen=True):
     """What each validator said."""
     changed: tuple[RowKey, ...]
     """Keys of the rows that it changed."""
+    refused: tuple[RefusedProposal, ...]
+    """Proposals of the same log that claimed another state, and were refused for it."""
     durable: Future[None]
     """Done once every validator that voted has it on disk; a few may fail and halt, if the others are a
     quorum, else it raises `StorageError`."""
@@ -73,6 +78,7 @@ class EmbeddedEngine:
         self.validators = list(validators)
         self.keep_copies: KeepCopies | None = None
         """Keeps the copies of each block before it is committed; None where there is no data center."""
+        self._kept = KeptProposals()
         self._writers = {v.name: ThreadPoolExecutor(1, f"commit-{v.name}") for v in self.validators}
 
     def close(self) -> None:
@@ -118,19 +124,21 @@ class EmbeddedEngine:
         if not voting:
             raise ConsensusError("every validator that read these transactions stopped voting")
         height = voting[0].application.height + 1
-        proposer = voting[(height + turn) % len(voting)]
+        proposer = self._proposer(voting, height + turn)
         time = max(time, proposer.application.time + 1)
         try:
             proposal = proposer.application.prepare(decoded[proposer.name], time, proposer.node)
         except (StorageError, MerkleError) as error:
             proposer.halt(error)
             return self.decide_decoded(decoded, time, beside)
-        executions, votes = self._vote(proposer, proposal, decoded)
+        signed = proposer.propose(proposal.checkpoint)
+        executions, votes = self._vote(proposer, proposal, signed, decoded)
         try:
             note = self._quorum(proposal, executions)
         except CheckpointError as error:
             for validator in voting:
                 validator.application.abandon()
+            self._keep(proposer, proposal, signed, executions)
             if self._outvoted(votes):
                 proposer.halt("its proposal was refused by the others and it must be healed")
                 return self.decide_decoded(decoded, time, beside)
@@ -138,8 +146,31 @@ class EmbeddedEngine:
             raise ConsensusError(f"block {height} has no quorum ({reasons or error})") from error
         return self._append(proposal, executions, note, tuple(votes), beside)
 
+    def _proposer(self, voting: Sequence[EmbeddedValidator], turn: int) -> EmbeddedValidator:
+        """Return whose turn it is among those of the validator set; its key must be known to the others."""
+        signing = {validator.node for validator in self.first().application.validators().validators}
+        members = [validator for validator in voting if validator.node in signing]
+        if not members:
+            raise ConsensusError("no validator of the set is voting")
+        return members[turn % len(members)]
+
+    def _keep(
+        self,
+        proposer: EmbeddedValidator,
+        proposal: Execution,
+        signed: bytes,
+        executions: Mapping[str, Execution],
+    ) -> None:
+        """Have a validator that computed another state keep what the proposer signed."""
+        for validator in self.voting():
+            own = executions.get(validator.name)
+            if own is not None and own.checkpoint != proposal.checkpoint:
+                tree = validator.application.tree
+                self._kept.keep(refused_proposal(proposer.node, signed, proposal, tree, own))
+                return
+
     def _vote(
-        self, proposer: EmbeddedValidator, proposal: Execution, decoded: Mapping[str, Decoded]
+        self, proposer: EmbeddedValidator, proposal: Execution, signed: bytes, decoded: Mapping[str, Decoded]
     ) -> tuple[dict[str, Execution], list[Vote]]:
         accepted = {receipt.id for receipt in proposal.receipts if receipt.error is None}
         everything = len(accepted) == len(proposal.receipts)
@@ -152,6 +183,7 @@ class EmbeddedEngine:
             same = everything and len(own) == proposal.header.count
             known = own if same else self._proposed(validator, proposal, own)
             try:
+                _require_signed(validator, proposer.node, proposal, signed)
                 execution = validator.application.process(proposal.header, proposal.body, known)
             except ConsensusError as error:
                 votes.append(Vote(validator.name, str(error)))
@@ -226,5 +258,19 @@ class EmbeddedEngine:
             proposal.receipts,
             votes,
             tuple(proposal.rows),
+            self._kept.take(proposal.checkpoint),
             durable,
         )
+
+
+def _require_signed(validator: EmbeddedValidator, node: bytes, proposal: Execution, signed: bytes) -> None:
+    """Require a proposal to be signed by its proposer, to be held to it; raises `ConsensusError`."""
+    application = validator.application
+    try:
+        said = open_proposal(
+            signed, application.validators().validators, application.chain.id, verify_signature
+        )
+    except (BadSignature, EncodingError) as error:
+        raise ConsensusError(f"the proposal is not signed by its proposer: {error}") from error
+    if said != proposal_of(node, proposal.checkpoint):
+        raise ConsensusError("the proposer signed another proposal")

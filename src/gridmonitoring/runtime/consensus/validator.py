@@ -6,6 +6,7 @@ Left out: what it decides (`application`) and with whom (`embedded`).
 from __future__ import annotations
 
 from gridmonitoring.blockchain.checkpoint import Checkpoint
+from gridmonitoring.blockchain.proposals import proposal_of, sign_proposal
 from gridmonitoring.errors import StorageError
 from gridmonitoring.keys.signatures import SecretSeed, sign_raw
 from gridmonitoring.runtime.consensus.application import Application
@@ -62,6 +63,10 @@ class EmbeddedValidator:
     def resume(self, application: Application) -> None:
         """Vote again, over a file that was opened anew."""
         self._application, self.halted, self.stuck = application, None, False
+
+    def propose(self, checkpoint: Checkpoint) -> bytes:
+        """Sign the block that this validator proposes, with the result that it computed."""
+        return sign_proposal(self._seed, self.application.chain.id, proposal_of(self.node, checkpoint))
 
     def vote(self, checkpoint: Checkpoint) -> bytes:
         """Sign the checkpoint that this validator computed itself."""

@@ -24,9 +24,12 @@ from gridmonitoring.user_layer.cli.show_meter import meter_data, meter_list, met
 from gridmonitoring.user_layer.cli.show_thread import block_data, block_rows, thread_data, thread_rows
 from gridmonitoring.user_layer.cli.show_violation import (
     COLUMNS,
+    NODE_COLUMNS,
+    proposal_row,
     recorded_data,
     recorded_row,
     violation_named,
+    wrong_proposals,
 )
 from gridmonitoring.user_layer.cli.times import parse_time, time_text
 
@@ -189,8 +192,12 @@ def violation(
         )
         found = [recorded_data(grid, recorded) for recorded in grid.recorded(query)]
         rows = [recorded_row(data, grid.genesis.currency) for data in found]
-    table = listing("Contract database", COLUMNS, rows)
-    Output(as_json).result({"entries": found}, lambda out: out.print(table))
+        nodes = wrong_proposals(grid)
+    tables = [listing("Contract database", COLUMNS, rows)]
+    if nodes:
+        lines = [proposal_row(data) for data in nodes]
+        tables.append(listing("Nodes that proposed a wrong result", NODE_COLUMNS, lines))
+    Output(as_json).result({"entries": found, "nodes": nodes}, lambda out: out.print(*tables))
 
 
 def _consensus_block(grid: Grid, height: int, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridmonitoring.blockchain.state_rows import Done, EntryKind, FindingRow
+from gridmonitoring.blockchain.state_rows import Done, EntryKind, FindingRow, ProposalRow, Table
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import MeterState
 from gridmonitoring.contracts.violations import Violation
@@ -16,6 +16,38 @@ from gridmonitoring.user_layer.cli.times import time_text
 
 COLUMNS = ("meter", "number", "time", "what", "count", "done", "money", "state", "side block")
 """Columns of the list."""
+
+
+NODE_COLUMNS = ("node", "time", "what", "block", "meter", "shown by")
+"""Columns of the nodes that are named for a block which they proposed."""
+
+
+def wrong_proposals(grid: Grid) -> list[dict[str, Any]]:
+    """Return the blocks that nodes proposed with another result than the quorum's, oldest first."""
+    found: list[dict[str, Any]] = []
+    for key, row in grid.rows(Table.PROPOSAL):
+        assert isinstance(row, ProposalRow)
+        found.append(
+            {
+                "node": key[:16].hex(),
+                "time": row.time,
+                "height": row.height,
+                "meter": row.mid.hex() or None,
+                "evidence": row.accusation.hex(),
+                "reporter": row.reporter.hex(),
+            }
+        )
+    return sorted(found, key=lambda data: (data["time"], data["node"], data["meter"] or ""))
+
+
+def proposal_row(data: dict[str, Any]) -> tuple[str, ...]:
+    """Return the same as a line of the list."""
+    meter = data["meter"][:8] if data["meter"] else ""
+    what = "wrong result of its block"
+    return (
+        *(data["node"][:8], time_text(data["time"]), what, str(data["height"])),
+        *(meter, data["evidence"][:8]),
+    )
 
 
 def violation_named(name: str) -> Violation:
