@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.evidence import verify
 from gridmonitoring.blockchain.state_rows import CommandKind, MeterRow, Table
+from gridmonitoring.contracts.consent import Verdict
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import CannotOpen, EvidenceError, Tampered
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
+from gridmonitoring.runtime.access_log import read_access_log
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.local_grid import LocalGrid
@@ -100,6 +102,10 @@ def test_every_incident_comes_to_its_end(demo: Demo) -> None:
         r"node-0(\d) down: node-0(?!\1)\d appended its side block; caught up [1-9]\d* blocks",
         outcomes.pop("node_down"),
     )
+    assert re.fullmatch(
+        r"read the \d\d+ intervals granted and no other; revoked, then refused; owner told each time",
+        outcomes.pop("researcher_reads"),
+    )
     assert outcomes == {
         "low_credit": "warned by the meter, topped up in time",
         "out_of_credit": "shut down at zero, no Wh used in the dark, reconnected after a purchase",
@@ -134,9 +140,23 @@ def test_displays_say_it_in_the_words_of_the_paper(demo: Demo) -> None:
     assert f'display: "Meter with {mids["house-03"]} has been tampered with"' in told
 
 
+def test_the_owner_is_told_of_grant_reads_and_refusal(demo: Demo, grid: LocalGrid) -> None:
+    house = demo.outcome.houses[0]
+    told = [event.text for event in demo.outcome.events if event.house == house.name]
+    assert [text for text in told if "data" in text] == [
+        'display: "You let somebody read your data"',
+        *['display: "Somebody whom you let in asked for your data"'] * 2,
+        'display: "Somebody asked for data beyond what was granted and was refused"',
+    ]
+    assert 'display: "You ended a grant; its reader gets nothing more"' in told
+    log = read_access_log(grid, house.mid)
+    assert [Verdict(row.verdict) for _, row in log.reads] == [Verdict.ALLOWED] * 2 + [Verdict.ENDED]
+    assert [bool(row.tags) for _, row in log.reads] == [True, True, False]
+
+
 def test_the_only_violations_are_the_scripted_ones(demo: Demo) -> None:
     assert {house.name: house.violations for house in demo.outcome.houses} == {
-        "house-01": 1,
+        "house-01": 2,
         "house-02": 3,
         "house-03": 1,
     }

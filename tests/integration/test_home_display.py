@@ -12,8 +12,10 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from gridmonitoring.blockchain.state_rows import MeterRow, Table
+from gridmonitoring.contracts.consent import Data, Verdict
 from gridmonitoring.contracts.meter_rule import TAMPER_BITS, MeterState, Relay, Status
 from gridmonitoring.errors import NodeUnavailable
+from gridmonitoring.processing.access import READERS
 from gridmonitoring.runtime.client import open_grid
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.local_grid import LocalGrid
@@ -263,6 +265,66 @@ def test_help_and_quit(house: House) -> None:
     assert (end.refused, end.waiting) == (0, 0)
 
 
+def test_the_owner_sees_who_was_let_in_and_who_asked(house: House) -> None:
+    """Messages by proven commands on the screen itself; the ledger's access log at a key."""
+    house.install()
+    house.pay("20")
+    done("register", house.path, "--name", "erin", "--researcher")
+    meter = ("--meter", house.mid.hex())
+    days = ("--from", "2026-01-01", "--to", "2026-01-01")
+    purpose = ("--purpose", "study")
+
+    async def nobody(screen: Screen) -> None:
+        await screen.ended()
+        await screen.press("d")
+        await screen.until(lambda: isinstance(screen.app.screen, Explanation))
+        assert ENGLISH.no_grants in page(screen)
+        assert ENGLISH.no_requests in page(screen)
+
+    house.watch(30, nobody)
+    done("grant", house.path, *meter, "--reader", "erin", "--data", "settlements", *purpose, *days)
+    asked = ("read", house.path, *meter, "--as", "erin", "--grant", "1", "--data", "settlements", *days)
+    done(*asked, *purpose)
+    done(*asked, *purpose)
+    assert house.row().commands - house.row().carried_out == 2, "told once until the meter has heard it"
+    done("read", house.path, *meter, *days)
+
+    async def look(screen: Screen) -> None:
+        await screen.ended()
+        told = screen.text("messages").splitlines()
+        assert "Somebody whom you let in asked for your data" in told[0]
+        assert "You let somebody read your data" in told[1]
+        await screen.press("d")
+        await screen.until(lambda: isinstance(screen.app.screen, Explanation))
+        assert "1  researcher " in page(screen)
+        assert ": bills, 2026-01-01 to 2026-01-01, for: study" in page(screen)
+        assert "2 requests allowed, 0 refused" in page(screen)
+        assert page(screen).count("you: bills, load profile, appliances") == 1
+        await screen.press("escape")
+        await screen.until(lambda: not isinstance(screen.app.screen, Explanation))
+
+    house.watch(30, look)
+    done("revoke", house.path, *meter, "--grant", "1")
+    assert shell(*asked, *purpose).code == 1
+
+    async def ended(screen: Screen) -> None:
+        await screen.ended()
+        assert "asked for data beyond what was granted and was refused" in screen.text("messages")
+        assert "You ended a grant" in screen.text("messages")
+        await screen.press("d")
+        await screen.until(lambda: isinstance(screen.app.screen, Explanation))
+        assert "ended by you 2026-01-01" in page(screen)
+        assert "2 requests allowed, 1 refused" in page(screen)
+        assert "REFUSED: the grant has ended" in page(screen)
+
+    house.watch(30, ended)
+
+
+def page(screen: Screen) -> str:
+    """What the page says that lies over the screen."""
+    return str(screen.app.screen.query_one("#help", Static).render())
+
+
 def test_what_breaks_the_run_is_told_after_the_screen(house: House) -> None:
     house.install()
     house.pay("20")
@@ -287,6 +349,9 @@ def test_every_language_of_the_messages_has_its_labels() -> None:
         assert set(labels.states) == set(MeterState)
         assert set(labels.channels) == set(Channel)
         assert set(labels.inputs) == set(TAMPER_BITS)
+        assert set(labels.data) == set(Data)
+        assert set(labels.verdicts) == set(Verdict)
+        assert set(labels.roles) == READERS
         assert all(getattr(labels, field) for field in labels.__struct_fields__)
 
 

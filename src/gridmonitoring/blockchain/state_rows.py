@@ -325,7 +325,8 @@ class CommandKind(IntEnum):
     CREDIT = 1
     """Add a lot; by a FORM, or a CLOSE_ACCOUNT that moves credit here."""
     MESSAGE = 2
-    """Show a message; by a REPORT on which the consumer is alerted, REPLACE_KEY, a DISPUTE or a RESOLVE."""
+    """Show a message; by a REPORT on which the consumer is alerted, a REPLACE_KEY, a READ of another than the
+    owner, a DISPUTE or a RESOLVE."""
     DISCONNECT = 3
     """Open the relay, as agreed for a violation; by what shows it."""
     RECONNECT = 4
@@ -366,8 +367,8 @@ class CommandRow(Row, frozen=True):
     expires: Millis
     """After this time the meter ignores it."""
     height: Unsigned
-    """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; PENALTY, COMPENSATION, DISCONNECT: number
-    of the finding, if for one; else 0."""
+    """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; GRANTS: message code, if there is something
+    to tell; PENALTY, COMPENSATION, DISCONNECT: number of the finding, if for one; else 0."""
     amount: Money
     """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund; POWER_LIMIT: W;
     CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
@@ -520,6 +521,8 @@ class AccessRow(Row, frozen=True):
     """Number of the last request."""
     erasures: Unsigned
     """Number of the last erasure."""
+    told: Unsigned
+    """Number of the command that last told the owner of a request, 0 before the first."""
 
 
 class GrantRow(Row, frozen=True):

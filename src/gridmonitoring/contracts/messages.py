@@ -81,6 +81,12 @@ class Message(IntEnum):
     """That copy is again what the quorum signed."""
     NOT_HEARD = 42
     """The grid has had no report of the meter for longer than agreed."""
+    ACCESS_GRANTED = 50
+    """The owner let somebody read."""
+    ACCESS_ENDED = 51
+    """The owner ended a grant."""
+    DATA_READ = 52
+    """A request of somebody who may read was allowed."""
 
 
 FIELDS: Mapping[Message, frozenset[str]] = {
@@ -93,12 +99,11 @@ FIELDS: Mapping[Message, frozenset[str]] = {
     Message.ACTION_REVERSED: frozenset({"violation"}),
     Message.DISPUTED: frozenset({"violation"}),
     Message.DISPUTE_REJECTED: frozenset({"violation"}),
-    Message.DATA_REFUSED: frozenset({"party"}),
     Message.KEY_REPLACEMENT: frozenset({"date"}),
     Message.TARIFF_NOTICE: frozenset({"date"}),
 }
 """Fields that each message's text has in braces, all as text: `mid` (meter ID), `violation` (what it is
-called), `amount` (money with currency), `party` (who asked), `date` (when it comes into force)."""
+called), `amount` (money with currency), `date` (when it comes into force)."""
 
 C = TypeVar("C", bound=IntEnum)
 

@@ -52,7 +52,7 @@ READERS = frozenset({Role.UTILITY, Role.ENERGY_CENTER, Role.OPERATOR, Role.AUDIT
 }
 """Roles that can be granted to read."""
 
-NO_ACCESS = AccessRow(0, (), 0, 0)
+NO_ACCESS = AccessRow(0, (), 0, 0, 0)
 
 
 def grant(ledger: Ledger, transaction: Transaction) -> None:
@@ -69,7 +69,6 @@ def grant(ledger: Ledger, transaction: Transaction) -> None:
     if body.expires <= payload.time:
         refuse("bad_grant", "the grant has expired before it begins")
     access = access_of(ledger.view.get, body.mid)
-    before = readers_in_force(ledger.view.get, body.mid)
     in_force = tuple(n for n in access.in_force if _grant(ledger, body.mid, n).expires > payload.time)
     if len(in_force) >= MAX_IN_FORCE:
         refuse("too_many_grants", f"at most {MAX_IN_FORCE} grants of a meter are in force; revoke one first")
@@ -80,7 +79,7 @@ def grant(ledger: Ledger, transaction: Transaction) -> None:
     )
     ledger.view.put(Table.GRANT, height_key(body.mid, number), row)
     access = replace(access, grants=number, in_force=(*in_force, number))
-    _change_readers(ledger, transaction, point, body.mid, before, access)
+    _change_readers(ledger, transaction, point, body.mid, access, Message.ACCESS_GRANTED)
 
 
 def revoke_grant(ledger: Ledger, transaction: Transaction) -> None:
@@ -92,11 +91,10 @@ def revoke_grant(ledger: Ledger, transaction: Transaction) -> None:
     row: GrantRow | None = ledger.view.get(Table.GRANT, height_key(body.mid, body.number))
     if row is None or row.revoked:
         refuse("unknown_grant", f"meter {body.mid.hex()[:8]} has no grant {body.number} to revoke")
-    before = readers_in_force(ledger.view.get, body.mid)
     revoked = replace(row, revoked=max(payload.time, 1))
     ledger.view.put(Table.GRANT, height_key(body.mid, body.number), revoked)
     access = replace(access, in_force=tuple(n for n in access.in_force if n != body.number))
-    _change_readers(ledger, transaction, point, body.mid, before, access)
+    _change_readers(ledger, transaction, point, body.mid, access, Message.ACCESS_ENDED)
 
 
 def request_read(ledger: Ledger, transaction: Transaction) -> None:
@@ -124,9 +122,21 @@ def request_read(ledger: Ledger, transaction: Transaction) -> None:
     verdict = verdict_at(ledger.view.get, body.mid, asked, payload.time)
     number = access.reads + 1
     ledger.view.put(Table.READ, height_key(body.mid, number), replace(asked, verdict=int(verdict)))
-    ledger.view.put(Table.ACCESS, body.mid, replace(access, reads=number))
+    access = replace(access, reads=number)
     if verdict is not Verdict.ALLOWED:
-        ledger.view.put(Table.METER, body.mid, _misuse(ledger, transaction, body.mid, meter))
+        meter = _misuse(ledger, transaction, body.mid, meter)
+    elif access.told <= meter.carried_out and _by_another(ledger, body.mid, asked):
+        meter = order(ledger, body.mid, meter, CommandKind.MESSAGE, transaction, int(Message.DATA_READ))
+        access = replace(access, told=meter.commands)
+    ledger.view.put(Table.ACCESS, body.mid, access)
+    ledger.view.put(Table.METER, body.mid, meter)
+
+
+def _by_another(ledger: Ledger, mid: bytes, read: ReadRow) -> bool:
+    """Tell whether a request is not the owner's, and there is a device to tell the owner."""
+    point: SupplyPointRow = ledger.view.get(Table.SUPPLY_POINT, mid)
+    own = (read.role, read.reader) == (Role.CONSUMER, point.consumer)
+    return not own and point.stage in _WITH_DEVICE
 
 
 def _misuse(ledger: Ledger, transaction: Transaction, mid: bytes, meter: MeterRow) -> MeterRow:
@@ -219,16 +229,15 @@ def _change_readers(
     transaction: Transaction,
     point: SupplyPointRow,
     mid: bytes,
-    before: tuple[Reader, ...],
     access: AccessRow,
+    message: Message,
 ) -> None:
-    """Write who has access now, and tell the meter where that is others than before."""
+    """Write who has access now, and tell the meter, which tells the owner."""
     ledger.view.put(Table.ACCESS, mid, access)
     meter = live_on(ledger, mid, transaction)
-    after = readers_in_force(ledger.view.get, mid)
-    if after != before and point.stage in _WITH_DEVICE:
-        document = encode_readers(after)
-        meter = order(ledger, mid, meter, CommandKind.GRANTS, transaction, document=document)
+    if point.stage in _WITH_DEVICE:
+        document = encode_readers(readers_in_force(ledger.view.get, mid))
+        meter = order(ledger, mid, meter, CommandKind.GRANTS, transaction, int(message), document=document)
         ledger.view.put(Table.METER, mid, meter)
 
 

@@ -202,13 +202,18 @@ def _change_terms(
 
 
 def _show(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
-    known = [message for message in Message if message == command.height]
-    if not known:
+    message = _message(command)
+    if message is None:
         return ignore(contract, time)
-    contract.show(known[0], time)
-    if known[0] is Message.KEY_REPLACEMENT:
+    contract.show(message, time)
+    if message is Message.KEY_REPLACEMENT:
         contract.key_notice = command.amount
     return []
+
+
+def _message(command: CommandRow) -> Message | None:
+    """Return the message that a command has to be shown, where it is one of this version's."""
+    return next((message for message in Message if message == command.height), None)
 
 
 def _let_in(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
@@ -218,6 +223,8 @@ def _let_in(contract: MeterContract, command: CommandRow, time: int) -> list[Dra
     except EncodingError:
         return ignore(contract, time)
     contract.readers = command.document
+    if command.height:
+        return _show(contract, command, time)
     return []
 
 

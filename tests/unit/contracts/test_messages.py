@@ -87,5 +87,5 @@ def test_a_language_file_is_complete(table: str) -> None:
 
 
 def test_numbers_of_messages_are_those_of_the_ledger() -> None:
-    assert [message.value for message in Message] == [*range(1, 24), 30, 31, 32, *range(40, 43)]
+    assert [message.value for message in Message] == [*range(1, 24), 30, 31, 32, *range(40, 43), 50, 51, 52]
     assert (Message.LOW_CREDIT, Message.NO_POWER, Message.TAMPERED, Message.OVERCHARGED) == (3, 4, 5, 6)

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gridmonitoring.blockchain.state_rows import ErasureRow, GrantRow, ReadRow, Table
+from gridmonitoring.blockchain.state_rows import ErasureRow, GrantRow, ReadRow
 from gridmonitoring.contracts.consent import DAY_MS, Verdict
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.runtime import sharing
+from gridmonitoring.runtime.access_log import read_access_log
 from gridmonitoring.runtime.client import open_grid
 from gridmonitoring.runtime.counter import erase_records, payer_of
-from gridmonitoring.runtime.grid_port import PAGE, Grid
 from gridmonitoring.user_layer.cli.data_options import (
     DataText,
     FirstDay,
@@ -156,9 +156,10 @@ def access_log(directory: DirectoryPath, meter: MeterText, as_json: Json = False
     """
     with open_grid(directory) as grid:
         mid = find_meter(grid, meter)
-        grants = [_grant(number, row) for number, row in _rows(grid, Table.GRANT, mid)]
-        reads = [_read(number, row) for number, row in _rows(grid, Table.READ, mid)]
-        erasures = [_erasure(number, row) for number, row in _rows(grid, Table.ERASURE, mid)]
+        log = read_access_log(grid, mid)
+    grants = [_grant(number, row) for number, row in log.grants]
+    reads = [_read(number, row) for number, row in log.reads]
+    erasures = [_erasure(number, row) for number, row in log.erasures]
     data = {"meter": mid, "grants": grants, "reads": reads, "erasures": erasures}
 
     def show(out: Any) -> None:
@@ -168,16 +169,6 @@ def access_log(directory: DirectoryPath, meter: MeterText, as_json: Json = False
             out.print(listing(f"{title} of meter {mid.hex()}", columns, lines) if items else f"{title}: none")
 
     Output(as_json).result(data, show)
-
-
-def _rows(grid: Grid, table: Table, mid: bytes) -> list[tuple[int, Any]]:
-    """Return (number, row) of every row of a meter's table, in order."""
-    found: list[tuple[int, Any]] = []
-    page = grid.rows(table, mid)
-    while page:
-        found += [(int.from_bytes(key[16:], "big"), row) for key, row in page]
-        page = grid.rows(table, mid, after=page[-1][0]) if len(page) == PAGE else []
-    return found
 
 
 def _grant(number: int, row: GrantRow) -> dict[str, Any]:

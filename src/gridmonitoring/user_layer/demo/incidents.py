@@ -38,6 +38,7 @@ from gridmonitoring.user_layer.demo.attacks import (
 )
 from gridmonitoring.user_layer.demo.justice import disputed_penalty, overcharging_node
 from gridmonitoring.user_layer.demo.plan import EXTRA_SHARE, PRICE
+from gridmonitoring.user_layer.demo.research import researcher_reads
 from gridmonitoring.user_layer.demo.story import Story
 from gridmonitoring.user_layer.demo.town import House, Town
 
@@ -178,5 +179,6 @@ INCIDENTS: Mapping[str, Callable[[Town, House, Story], Course]] = {
     "altered_row": altered_row,
     "overcharging_node": overcharging_node,
     "disputed_penalty": disputed_penalty,
+    "researcher_reads": researcher_reads,
 }
 """Name -> what happens."""

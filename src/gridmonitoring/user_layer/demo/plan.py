@@ -53,6 +53,7 @@ INCIDENTS: tuple[tuple[str, int, int], ...] = (
     ("no_capacity", 3, 28),
     ("bounced_payment", 4, 32),
     ("supply_off", 0, 40),
+    ("researcher_reads", 0, 46),
     ("replayed_report", 1, 50),
     ("use_behind_open_relay", 3, 56),
     ("altered_row", 4, 62),

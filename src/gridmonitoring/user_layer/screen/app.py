@@ -52,12 +52,20 @@ class Said(Message):
         self.text = text
 
 
+class Page(Message):
+    """A page to show until any key."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
 class Failed(Message):
     """The meter's run has failed."""
 
 
 class Explanation(ModalScreen[None]):
-    """The help, until any key."""
+    """The help, or another page, until any key."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -90,7 +98,10 @@ class HomeDisplay(App[None]):
     #credit, #power, #today { text-style: bold; }
     #power-chart { height: 2; margin-top: 1; }
     Explanation { align: center middle; background: #10161c 60%; }
-    #help { width: 72; height: auto; border: round #a9cbea; background: #1a2530; padding: 1 2; }
+    #help {
+        width: 90%; max-width: 96; height: auto; max-height: 100%; overflow-y: auto;
+        border: round #a9cbea; background: #1a2530; padding: 1 2;
+    }
     """
 
     def __init__(self, say: Wording, agent: MeterAgent, line: Line, minutes: Minutes, pace: Pace) -> None:
@@ -98,7 +109,7 @@ class HomeDisplay(App[None]):
         self._say = say
         self._agent = agent
         self._bell = Bell()
-        self._person = AtTheScreen(line, say.mid, say.labels, self._tell)
+        self._person = AtTheScreen(line, say.mid, say.labels, self._tell, self._explain)
         self._meter = MeterRun(agent, line, minutes, pace, self._person)
         self._power: deque[float] = deque(maxlen=HISTORY)
         self._usual = ""
@@ -107,6 +118,7 @@ class HomeDisplay(App[None]):
         words = say.labels
         self.bind("a", "wish('accept')", description=words.accept)
         self.bind("s", "wish('switch')", description=words.switch)
+        self.bind("d", "wish('access')", description=words.access)
         self.bind("question_mark", "explain", description=words.help, key_display="?")
         self.bind("q", "quit", description=words.close)
         self.bind("ctrl+c", "quit", show=False)
@@ -174,6 +186,9 @@ class HomeDisplay(App[None]):
     def _tell(self, text: str) -> None:
         self.post_message(Said(text))
 
+    def _explain(self, text: str) -> None:
+        self.post_message(Page(text))
+
     # on the screen's own
 
     def on_step(self, step: Step) -> None:
@@ -184,6 +199,12 @@ class HomeDisplay(App[None]):
     def on_said(self, said: Said) -> None:
         """Show an answer to a key for a while."""
         self.notify(said.text)
+
+    def on_page(self, page: Page) -> None:
+        """Show a page in the place of the last one."""
+        if isinstance(self.screen, Explanation):
+            self.pop_screen()
+        self.push_screen(Explanation(page.text))
 
     def on_failed(self) -> None:
         """Close: what ended the run is told where the screen was."""

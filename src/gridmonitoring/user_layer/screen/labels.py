@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gridmonitoring.contracts.consent import Data, Verdict
 from gridmonitoring.contracts.meter_rule import MeterState, Status
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.smart_meter.channels import Channel
 
 
@@ -68,6 +70,32 @@ class Labels(Struct, frozen=True):
     """Switching without the consumer's key."""
     ordered: str
     """A wish that went to the grid."""
+    access: str
+    """Key: who reads."""
+    access_title: str
+    """Above who may read and who asked, with the {time} of it."""
+    no_grants: str
+    """Where nobody was let in."""
+    grant: str
+    """A grant: {number}, {reader}, {data}, {first} and {last} day, {purpose}."""
+    in_force: str
+    """Until when a grant holds, {time}."""
+    revoked: str
+    """When a grant was ended, {time}."""
+    uses: str
+    """How often a grant was relied on: {allowed}, {refused} requests."""
+    requests: str
+    """Above the last requests, {all} in all."""
+    no_requests: str
+    """Where nobody asked."""
+    myself: str
+    """The owner as reader."""
+    roles: Mapping[Role, str]
+    """What parties are called that read."""
+    data: Mapping[Data, str]
+    """What the kinds of data are called."""
+    verdicts: Mapping[Verdict, str]
+    """What requests come to."""
     states: Mapping[MeterState, str]
     """What the states are called."""
     channels: Mapping[Channel, str]
@@ -104,6 +132,8 @@ ENGLISH = Labels(
         "that no appliance is dangerous when it starts.\n"
         "s  Switches your own supply off or on. It is signed with your key and comes back from the grid as a "
         "command with its proof.\n"
+        "d  Shows whom you let in to your data, and every request. This comes from the grid's ledger; that "
+        "somebody was let in or asked is also among the messages, by a command with its proof.\n"
         "?  This help.        q  Quit. The meter goes on from here at the next start.\n\n"
         "Costs of appliances are at the price of their time, tax included; what a day costs in all includes "
         "standing charges."
@@ -111,6 +141,34 @@ ENGLISH = Labels(
     nothing_offered="The meter offers no reconnection now.",
     no_key="The key of this meter's consumer is not here.",
     ordered="Signed and sent; the meter follows once the grid has it.",
+    access="Who reads",
+    access_title="Who may read your data, by the grid's ledger at {time}",
+    no_grants="You let nobody in.",
+    grant="{number}  {reader}: {data}, {first} to {last}, for: {purpose}",
+    in_force="in force until {time}",
+    revoked="ended by you {time}",
+    uses="{allowed} requests allowed, {refused} refused",
+    requests="Requests ({all}), the newest first",
+    no_requests="Nobody has asked for your data.",
+    myself="you",
+    roles={
+        Role.CONSUMER: "consumer",
+        Role.UTILITY: "utility",
+        Role.ENERGY_CENTER: "energy center",
+        Role.OPERATOR: "operator",
+        Role.AUDITOR: "auditor",
+        Role.CUSTODIAN: "custodian",
+        Role.RESEARCHER: "researcher",
+    },
+    data={Data.SETTLEMENTS: "bills", Data.PROFILE: "load profile", Data.APPLIANCES: "appliances"},
+    verdicts={
+        Verdict.ALLOWED: "allowed",
+        Verdict.NOT_GRANTED: "REFUSED: not let in",
+        Verdict.ENDED: "REFUSED: the grant has ended",
+        Verdict.OTHER_DATA: "REFUSED: other data",
+        Verdict.OTHER_DAYS: "REFUSED: other days",
+        Verdict.OTHER_PURPOSE: "REFUSED: other purpose",
+    },
     states={
         MeterState.NEW: "not installed",
         MeterState.ACTIVE: "in credit",
@@ -163,6 +221,8 @@ FRENCH = Labels(
         "vérifiez d'abord qu'aucun appareil n'est dangereux en démarrant.\n"
         "s  Coupe ou rétablit votre propre courant. L'ordre est signé de votre clé et revient du réseau avec "
         "sa preuve.\n"
+        "d  Montre à qui vous avez donné accès à vos données, et chaque demande. Cela vient du registre du "
+        "réseau ; qu'un accès est donné ou une demande faite est aussi un message, avec sa preuve.\n"
         "?  Cette aide.        q  Quitter. Le compteur reprendra ici.\n\n"
         "Le coût des appareils est au prix de l'heure, taxes comprises ; le coût du jour comprend "
         "l'abonnement."
@@ -170,6 +230,34 @@ FRENCH = Labels(
     nothing_offered="Le compteur ne propose pas de rétablir le courant.",
     no_key="La clé du consommateur de ce compteur n'est pas ici.",
     ordered="Signé et envoyé ; le compteur suit dès que le réseau l'a.",
+    access="Qui lit",
+    access_title="Qui peut lire vos données, d'après le registre du réseau à {time}",
+    no_grants="Vous n'avez donné accès à personne.",
+    grant="{number}  {reader} : {data}, du {first} au {last}, pour : {purpose}",
+    in_force="en vigueur jusqu'au {time}",
+    revoked="vous y avez mis fin le {time}",
+    uses="{allowed} demandes admises, {refused} refusées",
+    requests="Demandes ({all}), la dernière d'abord",
+    no_requests="Personne n'a demandé vos données.",
+    myself="vous",
+    roles={
+        Role.CONSUMER: "consommateur",
+        Role.UTILITY: "fournisseur",
+        Role.ENERGY_CENTER: "centre d'énergie",
+        Role.OPERATOR: "exploitant",
+        Role.AUDITOR: "auditeur",
+        Role.CUSTODIAN: "dépositaire",
+        Role.RESEARCHER: "chercheur",
+    },
+    data={Data.SETTLEMENTS: "factures", Data.PROFILE: "courbe de charge", Data.APPLIANCES: "appareils"},
+    verdicts={
+        Verdict.ALLOWED: "admise",
+        Verdict.NOT_GRANTED: "REFUSÉE : pas d'accès",
+        Verdict.ENDED: "REFUSÉE : l'accès a pris fin",
+        Verdict.OTHER_DATA: "REFUSÉE : autres données",
+        Verdict.OTHER_DAYS: "REFUSÉE : autres jours",
+        Verdict.OTHER_PURPOSE: "REFUSÉE : autre but",
+    },
     states={
         MeterState.NEW: "non installé",
         MeterState.ACTIVE: "en service",

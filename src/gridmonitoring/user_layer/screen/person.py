@@ -24,6 +24,7 @@ from gridmonitoring.runtime.meter_agent import MeterAgent
 from gridmonitoring.runtime.meter_run import Line
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.user_layer.screen.labels import Labels
+from gridmonitoring.user_layer.screen.readers import ReadersView
 
 
 class Wish(Enum):
@@ -33,16 +34,26 @@ class Wish(Enum):
     """Close the relay, as offered."""
     SWITCH = "switch"
     """The own supply off, or on again."""
+    ACCESS = "access"
+    """Who may read, and who asked."""
 
 
 class AtTheScreen:
-    """Does at the meter what keys ask for; `tell` says what became of it."""
+    """Does at the meter what keys ask for; `tell` says what became of it, `explain` shows a page."""
 
-    def __init__(self, line: Line, mid: bytes, labels: Labels, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        mid: bytes,
+        labels: Labels,
+        tell: Callable[[str], None],
+        explain: Callable[[str], None],
+    ) -> None:
         self._line = line
         self._mid = mid
         self._labels = labels
         self._tell = tell
+        self._explain = explain
         self._wishes: SimpleQueue[Wish] = SimpleQueue()
 
     def ask(self, wish: Wish) -> None:
@@ -55,12 +66,21 @@ class AtTheScreen:
         while not self._wishes.empty():
             wish = self._wishes.get()
             try:
-                reports += self._accept(agent, now) if wish is Wish.ACCEPT else self._switch(agent, now)
+                reports += self._carry_out(wish, agent, now)
             except NodeUnavailable:
                 raise
             except GridMonitoringError as error:
                 self._tell(str(error))
         return reports
+
+    def _carry_out(self, wish: Wish, agent: MeterAgent, now: int) -> int:
+        if wish is Wish.ACCEPT:
+            return self._accept(agent, now)
+        if wish is Wish.SWITCH:
+            return self._switch(agent, now)
+        calendar = agent.display().calendar
+        self._explain(ReadersView(self._line.grid, self._mid, self._labels, calendar).text())
+        return 0
 
     def _accept(self, agent: MeterAgent, now: int) -> int:
         if agent.meter.state is not MeterState.READY_FOR_RECONNECTION:
