@@ -49,7 +49,7 @@ KINDS = {
     7: "bill",
     30: "accusation",
 }
-TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63), 75}
+TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63), 75, 76}
 FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE, ACCUSE_PROPOSER = 22, 23, 24, 25, 53, 75
 VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
 TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE, ACCUSE_PROPOSER: NODE}

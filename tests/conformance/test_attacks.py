@@ -45,7 +45,7 @@ from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, decode, encode, load
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import BadSignature, Refused
 from gridmonitoring.keys.signatures import split
-from gridmonitoring.processing.accounts import CLOSE_DOMAIN
+from gridmonitoring.processing.closing import CLOSE_DOMAIN
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.consensus.application import Receipt
 from gridmonitoring.runtime.entropy import KeyPair, new_keys, random_bytes

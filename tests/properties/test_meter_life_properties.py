@@ -202,6 +202,12 @@ class MeterLife(RuleBasedStateMachine):
     def close(self) -> None:
         self.house.close(self.tick())
 
+    @precondition(lambda self: not self.open and self.grid.account(self.house.mid).credit)
+    @rule()
+    def pay_out(self) -> None:
+        self.house.pay_out(self.grid.account(self.house.mid).credit, self.tick())
+        assert self.grid.account(self.house.mid).lots == ()
+
     # the line
 
     @rule()

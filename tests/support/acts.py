@@ -24,6 +24,7 @@ from gridmonitoring.blockchain.bodies import (
     Kind,
     MeterSilent,
     Part,
+    PayOut,
     Read,
     Registers,
     ReplaceKey,
@@ -46,12 +47,13 @@ from gridmonitoring.blockchain.state_rows import (
 )
 from gridmonitoring.contracts.consent import ALL_DATA
 from gridmonitoring.contracts.meter_rule import Event, Relay, Status
-from gridmonitoring.contracts.violations import Violation
+from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
 from gridmonitoring.encoding.bounds import IMPORT_TOTAL, Role
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.processing.accounts import CLOSE_DOMAIN
+from gridmonitoring.processing.closing import CLOSE_DOMAIN, PAYOUT_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import SWAP_DOMAIN
+from gridmonitoring.processing.rows import AgreementRow
 from gridmonitoring.registration.installation_code import code_key
 from gridmonitoring.registration.registrar import (
     NEW_KEY_DOMAIN,
@@ -71,6 +73,7 @@ from gridmonitoring.runtime.entropy import KeyPair, new_keys
 from gridmonitoring.runtime.meter_port import sign_delivery
 from gridmonitoring.runtime.network import Network
 from gridmonitoring.runtime.offices import (
+    agree,
     commitment,
     consumer_signer,
     form_body,
@@ -166,6 +169,24 @@ def closing(
     consent = meter.consumer.document(CLOSE_DOMAIN, encode([meter.mid, move_to, vendor]))
     body = CloseAccount(meter.mid, move_to, vendor, consent)
     return network.signer("utility").transaction(Kind.CLOSE_ACCOUNT, body, time)
+
+
+def payout(
+    network: Network, meter: MeterInHand, amount: int, time: int, *, move_to: bytes = b"", vendor: bytes = b""
+) -> bytes:
+    """Return the payout of a closed account, with the consumer's consent."""
+    consent = meter.consumer.document(PAYOUT_DOMAIN, encode([meter.mid, amount, move_to, vendor]))
+    body = PayOut(meter.mid, amount, move_to, vendor, consent)
+    return network.signer("utility").transaction(Kind.PAYOUT, body, time)
+
+
+def compensated(network: Network, meter: MeterInHand, amount: int, time: int) -> bytes:
+    """Return an agreement by which an over-charge is compensated; all else stays."""
+    row: AgreementRow = network.row(Table.AGREEMENT, meter.mid)
+    paid = AgreedAction(Violation.OVERCHARGE, ActionKind.COMPENSATION, amount, cut_off=False, notice=False)
+    fails = replace(paid, violation=Violation.INTEGRITY_FAILURE)
+    terms = replace(row.agreement, actions=(fails, paid), valid_from_ms=row.agreement.valid_from_ms + 1)
+    return agree(network.signer("utility"), meter.consumer, terms, time)
 
 
 def swap(network: Network, mid: bytes, registers: Registers, time: int, *, epoch: int = 2) -> bytes:
@@ -310,7 +331,13 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     small.submit([clearing(network, second.mid, clock.now_ms())])
     small.submit([swap(network, second.mid, ((bytes(IMPORT_TOTAL), second.register),), clock.now_ms())])
     vendor = network.signer("vendor")
+    small.submit([compensated(network, third, 77, clock.now_ms())])
+    third.resume()
+    clock.move_to(max(clock.now_ms(), third.time + 1))
+    small.submit([third.claim(Event.SCRIPT_CHANGED, Relay.CONNECTED, settles=True, time=clock.now_ms())])
     small.submit([closing(network, third, clock.now_ms(), vendor=vendor.id)])
+    small.submit([accusation(network, third.mid, b"no proof at all", clock.now_ms())])
+    small.submit([payout(network, third, 77, clock.now_ms(), vendor=vendor.id)])
     small.submit([differing(network, "node-01", clock.now_ms(), mid=first.mid)])
     small.submit([mended(network, "node-01", clock.now_ms())])
     clock.move_to(first.time + DAY_MS)

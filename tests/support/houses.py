@@ -19,6 +19,7 @@ from gridmonitoring.blockchain.bodies import (
     LiftCutOff,
     LinkMeter,
     PaymentConfirmation,
+    PayOut,
     PublishTariff,
     PurchaseRequest,
     Registration,
@@ -37,7 +38,8 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff, energy_for
 from gridmonitoring.keys.sealed_boxes import hpke_public_key
-from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.accounts import CLEAR_DOMAIN
+from gridmonitoring.processing.closing import CLOSE_DOMAIN, PAYOUT_DOMAIN
 from gridmonitoring.processing.disputes import RESOLVE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
@@ -239,6 +241,13 @@ class House:
         consent = self.grid.document(self.name, CLOSE_DOMAIN, encode([self.mid, b"", VENDOR_ID]))
         body = CloseAccount(self.mid, b"", VENDOR_ID, consent)
         self.grid.act("utility", Role.UTILITY, Kind.CLOSE_ACCOUNT, body, time)
+
+    def pay_out(self, amount: int, time: int, move_to: bytes = b"") -> None:
+        """The closed account pays out, through the vendor or to another meter."""
+        vendor = b"" if move_to else VENDOR_ID
+        consent = self.grid.document(self.name, PAYOUT_DOMAIN, encode([self.mid, amount, move_to, vendor]))
+        body = PayOut(self.mid, amount, move_to, vendor, consent)
+        self.grid.act("utility", Role.UTILITY, Kind.PAYOUT, body, time)
 
     def swap(self, time: int) -> Handover:
         """The device is swapped: return what the new one takes over."""

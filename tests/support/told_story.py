@@ -21,7 +21,8 @@ from gridmonitoring.keys.signatures import (
     to_be_signed,
     verify_signature,
 )
-from gridmonitoring.processing.accounts import CLEAR_DOMAIN, CLOSE_DOMAIN
+from gridmonitoring.processing.accounts import CLEAR_DOMAIN
+from gridmonitoring.processing.closing import CLOSE_DOMAIN, PAYOUT_DOMAIN
 from gridmonitoring.processing.disputes import RESOLVE_DOMAIN
 from gridmonitoring.processing.governance import GOVERNANCE_DOMAIN
 from gridmonitoring.processing.installations import AGREEMENT_DOMAIN, SWAP_DOMAIN
@@ -36,8 +37,16 @@ from tests.support.replica import Replica
 
 DOMAINS = (
     *(DOMAIN, REQUEST_DOMAIN, PAYMENT_DOMAIN, AGREEMENT_DOMAIN, REGISTRATION_DOMAIN, NEW_KEY_DOMAIN),
-    *(GOVERNANCE_DOMAIN, SWAP_DOMAIN, CLOSE_DOMAIN, CLEAR_DOMAIN, CODE_DOMAIN, REPLACEMENT_DOMAIN),
-    *(RESOLVE_DOMAIN, DELIVERY_DOMAIN),
+    *(
+        GOVERNANCE_DOMAIN,
+        SWAP_DOMAIN,
+        CLOSE_DOMAIN,
+        PAYOUT_DOMAIN,
+        CLEAR_DOMAIN,
+        CODE_DOMAIN,
+        REPLACEMENT_DOMAIN,
+    ),
+    *(PAYOUT_DOMAIN, RESOLVE_DOMAIN, DELIVERY_DOMAIN),
 )
 """Domain tags of whatever is signed in a transaction."""
 

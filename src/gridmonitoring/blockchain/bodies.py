@@ -92,6 +92,7 @@ class Kind(IntEnum):
     COPY_HEALED = 61
     SILENCE = 62
     ACCUSE_PROPOSER = 75
+    PAYOUT = 76
 
 
 class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -397,6 +398,21 @@ class CloseAccount(Body, frozen=True):
     """The vendor that refunds, or empty."""
     consent: SignedDocument
     """COSE_Sign1 by the consumer over [mid, move_to, vendor]."""
+
+
+class PayOut(Body, frozen=True):
+    """Utility (envelope) and consumer: a closed account pays out what it was given since (III-A-5)."""
+
+    mid: Bytes16
+    """The thread that closed."""
+    amount: Money
+    """All that is left in the account, millionths of the minor unit."""
+    move_to: Annotated[bytes, Meta(max_length=16)]
+    """The consumer's own other MID that gets it, or empty: refunded through the vendor."""
+    vendor: Annotated[bytes, Meta(max_length=16)]
+    """The vendor that refunds, or empty."""
+    consent: SignedDocument
+    """COSE_Sign1 by the consumer over [mid, amount, move_to, vendor]."""
 
 
 class SwapDevice(Body, frozen=True):
@@ -705,5 +721,6 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.COPY_HEALED, 1): CopyHealed,
     (Kind.SILENCE, 1): MeterSilent,
     (Kind.ACCUSE_PROPOSER, 1): AccuseProposer,
+    (Kind.PAYOUT, 1): PayOut,
 }
 """(type, version) -> body; anything else is refused as malformed."""

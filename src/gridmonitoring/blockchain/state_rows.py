@@ -323,7 +323,7 @@ class CommandKind(IntEnum):
     """What a meter is told to do; closed."""
 
     CREDIT = 1
-    """Add a lot; by a FORM, or a CLOSE_ACCOUNT that moves credit here."""
+    """Add a lot; by a FORM, or a CLOSE_ACCOUNT or PAYOUT that moves credit here."""
     MESSAGE = 2
     """Show a message; by a REPORT on which the consumer is alerted, a REPLACE_KEY, a READ of another than the
     owner, a DISPUTE or a RESOLVE."""
@@ -344,7 +344,7 @@ class CommandKind(IntEnum):
     SCRIPT = 10
     """Go on under other terms; by an AGREEMENT of an installed meter."""
     CLOSE = 11
-    """The account is closed; by CLOSE_ACCOUNT."""
+    """The account is closed, by CLOSE_ACCOUNT; or pays out what it was given since, by PAYOUT."""
     GRANTS = 20
     """Wrap keys for these readers from now on; by GRANT, REVOKE_GRANT, and ACCESS."""
     PENALTY = 30
@@ -370,8 +370,9 @@ class CommandRow(Row, frozen=True):
     """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; GRANTS: message code, if there is something
     to tell; PENALTY, COMPENSATION, DISCONNECT: number of the finding, if for one; else 0."""
     amount: Money
-    """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund; POWER_LIMIT: W;
-    CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms; else 0."""
+    """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund or payout;
+    POWER_LIMIT: W; CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms;
+    else 0."""
     document: Document
     """SCRIPT: encoded agreement; GRANTS: encoded readers; else empty."""
 

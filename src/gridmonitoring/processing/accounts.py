@@ -1,6 +1,7 @@
-"""Tariffs, capacity, reversals, closing, and the consumer's own control (III-A-6, Table 1, VII).
+"""Tariffs, capacity, reversals, and the consumer's own control (III-A-6, Table 1, VII).
 
-Left out: charges, which follow from settlements (`processing.reports`, `energy_center`).
+Left out: closing (`closing`), and charges, which follow from settlements (`processing.reports`,
+`energy_center`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from msgspec.structs import replace
 from gridmonitoring.blockchain.bodies import (
     Capacity,
     ClearTamper,
-    CloseAccount,
     PublishTariff,
     ReversePayment,
     Supply,
@@ -19,10 +19,7 @@ from gridmonitoring.blockchain.ledger import Ledger, open_by, party_in_force, re
 from gridmonitoring.blockchain.parent_block import LockReason
 from gridmonitoring.blockchain.state_rows import (
     CommandKind,
-    LotRow,
     PaymentRow,
-    Stage,
-    SupplyPointRow,
     SupplyWishRow,
     Table,
 )
@@ -30,25 +27,21 @@ from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.meter_rule import MeterState
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
-from gridmonitoring.energy_center.credit import Account, add_lot, close_account, reverse_lot
+from gridmonitoring.energy_center.credit import Account, reverse_lot
 from gridmonitoring.energy_center.dispatch import open_window
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.energy_center.tariffs import TARIFF_LIMIT, Tariff, check_succession, check_tariff
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
+from gridmonitoring.processing.closing import open_point
 from gridmonitoring.processing.rows import (
     MAX_WINDOWS,
-    AgreementRow,
     CapacityRow,
     TariffRow,
     TariffSeriesRow,
-    recovery_share,
     series_key,
 )
-from gridmonitoring.processing.threads import complete, live_on, meter_of, open_lot, order
-from gridmonitoring.registration.registrar import release_meter
+from gridmonitoring.processing.threads import complete, live_on, meter_of, order
 
-CLOSE_DOMAIN = "gridmon/close/1"
-"""Domain tag of the consumer's signature on closing an account."""
 CLEAR_DOMAIN = "gridmon/clear-tamper/1"
 """Domain tag of the second operator's signature."""
 
@@ -127,99 +120,11 @@ def reverse_payment(ledger: Ledger, transaction: Transaction) -> None:
     ledger.view.put(Table.METER, paid.mid, meter)
 
 
-def close(ledger: Ledger, transaction: Transaction) -> None:
-    """Moving out closes the thread; credit left is refunded, or moves to the consumer's new MID."""
-    payload = transaction.payload
-    body: CloseAccount = payload.body
-    point = _open_point(ledger, body.mid)
-    if payload.signer != point.utility:
-        refuse("wrong_utility", "another utility supplies this meter")
-    consumer = party_in_force(ledger, Role.CONSUMER, point.consumer)
-    document = encode([body.mid, body.move_to, body.vendor])
-    require_document(document, open_by(ledger, consumer.sign_key, CLOSE_DOMAIN, body.consent), "closing")
-    if bool(body.move_to) == bool(body.vendor):
-        refuse("bad_closing", "credit goes either to a new meter or back through a vendor")
-    if body.move_to == body.mid:
-        refuse("bad_closing", "credit cannot move to the meter that closes")
-    if body.vendor:
-        party_in_force(ledger, Role.VENDOR, body.vendor)
-    account: Account = ledger.view.get(Table.ACCOUNT, body.mid)
-    left = heights(account.lots)
-    account, refund = close_account(account)
-    if body.move_to and refund:
-        _move_credit(ledger, transaction, body.move_to, point, refund)
-    meter = live_on(ledger, body.mid, transaction)
-    meter = complete(ledger, body.mid, meter, left, (), LockReason.CLOSED, payload.time)
-    meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=refund)
-    ledger.view.put(Table.METER, body.mid, meter)
-    ledger.view.put(Table.ACCOUNT, body.mid, account)
-    ledger.view.put(Table.SUPPLY_POINT, body.mid, replace(point, stage=Stage.CLOSED))
-    release_meter(ledger, point.consumer, body.mid)
-
-
-def _open_point(ledger: Ledger, mid: bytes) -> SupplyPointRow:
-    point: SupplyPointRow | None = ledger.view.get(Table.SUPPLY_POINT, mid)
-    if point is None:
-        refuse("unknown_meter", f"no meter {mid.hex()[:8]} on this chain")
-    if point.stage != Stage.SUPPLIED:
-        refuse("wrong_stage", f"meter {mid.hex()[:8]} is {point.stage.name.lower()}, not supplied")
-    return point
-
-
-def _move_credit(
-    ledger: Ledger, transaction: Transaction, mid: bytes, old: SupplyPointRow, amount: int
-) -> None:
-    """Add the credit left to the lot the consumer's new meter is drawing, as money topped up."""
-    point = _open_point(ledger, mid)
-    if point.consumer != old.consumer:
-        refuse("wrong_consumer", "the new meter is another consumer's")
-    account: Account = ledger.view.get(Table.ACCOUNT, mid)
-    agreement: AgreementRow = ledger.view.get(Table.AGREEMENT, mid)
-    meter = meter_of(ledger, mid)
-    height, time = meter.next_height, transaction.payload.time
-    try:
-        account, _ = add_lot(account, height, amount, recovery_share(ledger, mid, agreement, meter))
-    except (CreditError, TariffError) as error:
-        raise Refused("credit_refused", str(error)) from error
-    lot = LotRow(
-        transaction.id,
-        bytes(16),
-        time,
-        time,
-        None,
-        None,
-        None,
-        bytes(16),
-        point.consumer,
-        b"",
-        0,
-        amount,
-        agreement.agreement.tariff,
-        agreement.script,
-        0,
-        ledger.log_root(),
-        ledger.log_size,
-        b"",
-        0,
-        b"",
-        0,
-        time,
-        int(LockReason.OPEN),
-    )
-    meter = open_lot(ledger, mid, meter, lot, transaction)
-    left = heights(account.lots)
-    if height not in left:
-        meter = complete(ledger, mid, meter, (height,), left, LockReason.FINISHED, time)
-    meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, amount)
-    ledger.view.put(Table.METER, mid, meter)
-    ledger.view.put(Table.ACCOUNT, mid, account)
-
-
 def control_supply(ledger: Ledger, transaction: Transaction) -> None:
     """The consumer switches the own supply off or on, or sets a power limit."""
     payload = transaction.payload
     body: Supply = payload.body
-    point = _open_point(ledger, body.mid)
+    point = open_point(ledger, body.mid)
     if payload.signer != point.consumer:
         refuse("wrong_consumer", "only the consumer of this meter controls its supply")
     wish: SupplyWishRow = ledger.view.get(Table.SUPPLY_WISH, body.mid) or SupplyWishRow(

@@ -22,7 +22,6 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.processing.access import READERS, answer, erase, grant, request_read, revoke_grant
 from gridmonitoring.processing.accounts import (
     clear_tamper,
-    close,
     control_supply,
     offer_capacity,
     publish_tariff,
@@ -30,6 +29,7 @@ from gridmonitoring.processing.accounts import (
 )
 from gridmonitoring.processing.accusations import accuse, accuse_proposer
 from gridmonitoring.processing.blocks import append_side_block, lock
+from gridmonitoring.processing.closing import close, pay_out
 from gridmonitoring.processing.disputes import dispute, lift_cut_off, resolve
 from gridmonitoring.processing.forms import process_form
 from gridmonitoring.processing.governance import govern
@@ -89,6 +89,7 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.COPY_HEALED: (frozenset({Role.NODE}), heal_copy),
     Kind.SILENCE: (frozenset({Role.NODE}), report_silence),
     Kind.ACCUSE_PROPOSER: (frozenset({Role.NODE}), accuse_proposer),
+    Kind.PAYOUT: (frozenset({Role.UTILITY}), pay_out),
 }
 """Type -> (roles that may sign it, its rule)."""
 

@@ -19,7 +19,7 @@ from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow
 from gridmonitoring.contracts.agreement import decode_agreement
 from gridmonitoring.contracts.consent import decode_readers
 from gridmonitoring.contracts.messages import Message
-from gridmonitoring.contracts.meter_rule import Event
+from gridmonitoring.contracts.meter_rule import Event, MeterState
 from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.energy_center.tariffs import Tariff
@@ -178,7 +178,8 @@ def _move_money(contract: MeterContract, number: int, command: CommandRow, time:
     if not _hear(contract, number, command, contract.terms.agreement.billing.debt_recovery_permille):
         return ignore(contract, time)
     contract.books.carry_out(number)
-    if command.kind is CommandKind.CLOSE and not contract.in_service:
+    closed = contract.state is MeterState.CLOSED  # then it is a payout
+    if command.kind is CommandKind.CLOSE and not contract.in_service and not closed:
         return [contract.report(Event.CLOSED, time)]
     return contract.report_expected(EVENTS[command.kind], time)
 

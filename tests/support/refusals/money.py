@@ -11,7 +11,7 @@ from gridmonitoring.encoding.bounds import MAX_INT, Role
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.processing.rows import TariffRow
 from gridmonitoring.runtime.offices import offer_capacity, publish
-from tests.support.acts import reversal
+from tests.support.acts import payout, reversal
 from tests.support.refusals.scene import USED_KEY, USED_REFERENCE, Lies, Scene
 from tests.support.refusals.supply import STRANGER
 
@@ -35,6 +35,35 @@ def by_a_research_agency(scene: Scene) -> bytes:
 
 
 LIES: Lies = {
+    "a payout of an account that is open": (
+        "wrong_stage",
+        lambda scene: payout(scene.network, scene.meter, 5, scene.now, vendor=scene.signer("vendor").id),
+    ),
+    "a payout of what is not there": (
+        "wrong_payout",
+        lambda scene: payout(scene.network, scene.closed, 5, scene.now, vendor=scene.signer("vendor").id),
+    ),
+    "a payout of nothing": (
+        "wrong_payout",
+        lambda scene: payout(scene.network, scene.closed, 0, scene.now, vendor=scene.signer("vendor").id),
+    ),
+    "a payout to nobody": ("bad_closing", lambda scene: payout(scene.network, scene.closed, 5, scene.now)),
+    "a payout that the consumer did not sign": (
+        "document_mismatch",
+        lambda scene: scene.altered(
+            payout(scene.network, scene.closed, 5, scene.now, vendor=scene.signer("vendor").id),
+            "utility",
+            amount=6,
+        ),
+    ),
+    "a payout of no meter": (
+        "unknown_meter",
+        lambda scene: scene.altered(
+            payout(scene.network, scene.closed, 5, scene.now, vendor=scene.signer("vendor").id),
+            "utility",
+            mid=bytes(range(16)),
+        ),
+    ),
     "another utility's tariff": ("wrong_utility", lambda scene: published(scene, "utility-2", name="x")),
     "a tariff in another currency": ("wrong_currency", lambda scene: published(scene, currency="USD")),
     "a tariff published twice": ("already_published", published),
