@@ -12,11 +12,13 @@ from shutil import copytree
 import apsw
 from msgspec.structs import replace
 
+from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, TableShape, Values
 from tests.support.acts import differing, governance, grants_and_reads, proposal, silence, tamper, wish
+from tests.support.guilty_proposer import wrong_result
 from tests.support.network import DAY_MS, SmallNetwork, open_small, report_wires, small_network
 
 NODES = ("node-01", "node-02", "node-03", "node-04")
@@ -40,6 +42,8 @@ def rich_network(path: Path, validators: int = 4) -> None:
     clock.move_to(clock.now_ms() + DAY_MS)
     small.submit([silence(network, "node-01", small.meters[2].mid, clock.now_ms())])
     small.submit([differing(network, "node-01", clock.now_ms())])
+    wrong = wrong_result(network, "node-01")
+    small.submit([network.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, wrong, clock.now_ms())])
     for name, details in network.details.items():
         assert name in NODES
         details.wrap([(small.meters[0].mid, 1, 13_773, b"r" * 32, b"a box that a reader opens")])
