@@ -17,14 +17,17 @@ from gridmonitoring.blockchain.readings import SALT_SIZE, reading_commitment
 from gridmonitoring.blockchain.side_block import decode_side
 from gridmonitoring.blockchain.state_rows import EntryKind, MessageRow, Table
 from gridmonitoring.blockchain.transactions import Payload, decode_payload
+from gridmonitoring.contracts.consent import ALL_DATA, Data, Verdict, detail_parts
+from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, Status
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.hashes import sha256
-from gridmonitoring.errors import MerkleError, Refused, StatementDiffers
+from gridmonitoring.errors import AccessDenied, MerkleError, Refused, StatementDiffers
 from gridmonitoring.keys.signatures import split
-from gridmonitoring.runtime.entropy import new_keys
+from gridmonitoring.runtime.access_log import read_access_log
 from gridmonitoring.runtime.meter_keys import DAY_MS
+from gridmonitoring.runtime.reading import read
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.smart_meter.books import Books
 from gridmonitoring.smart_meter.channels import open_detail
@@ -32,6 +35,7 @@ from gridmonitoring.user_layer.demo.consumer_book import unwrap
 from tests.conformance.conftest import MONEY
 from tests.support.home import Home, logged, tariff_of
 from tests.support.network import SmallNetwork
+from tests.support.studied import Studied
 
 
 def neighbour(small: SmallNetwork, number: str) -> Home:
@@ -79,17 +83,37 @@ def salts(home: Home) -> list[bytes]:
 
 
 def test_information_sharing(small: SmallNetwork) -> None:
-    """Others read what the owner agreed to share, and nobody reads without the agreement."""
-    custodian = new_keys()
-    for agreed in (True, False):
-        home = Home(
-            small, tariff_of(small), f"shares: {agreed}", custodian.hpke_key, custodian_may_read=agreed
-        )
-        home.move_in(MONEY)
-        home.live(20, 1_000)
-        assert unwrap(store(home), home.network.chain_id, home.mid, home.consumer.keys)
-        shared = unwrap(store(home), home.network.chain_id, home.mid, custodian)
-        assert bool(shared) is agreed
+    """A researcher reads exactly what the owner shared, nobody else reads, and the owner sees who did.
+
+    Not by the nodes' good will alone: of the days and parts that were not shared, the reader has no key.
+    """
+    studied = Studied(small)
+    grid, home, researcher, stranger = studied.grid, studied.home, studied.researcher, studied.join()
+    shared = set(range(studied.offer.first, studied.offer.last + 1))
+    assert {studied.first, studied.offer.last + 1} == set(range(studied.first, studied.today + 1)) - shared
+    found = read(grid, researcher, studied.wanted())
+    assert {detail.item.index for detail in found.details} == {
+        index for index, claim in reports(home) if claim.time // DAY_MS in shared
+    }
+    assert all(detail.load and not detail.appliances for detail in found.details)
+    assert not found.settlements
+    keys = unwrap(store(home), grid.chain_id, home.mid, researcher.keys)
+    assert {day for _, day in keys} == shared
+    assert {key.parts for key in keys.values()} == {detail_parts(Data.PROFILE)}
+    assert not unwrap(store(home), grid.chain_id, home.mid, stranger.keys)
+    before, after, beside = {"first": studied.first}, {"last": studied.today}, {"data": ALL_DATA}
+    for who, beyond in ((researcher, before), (researcher, after), (researcher, beside), (stranger, {})):
+        with pytest.raises(AccessDenied):
+            read(grid, who, studied.wanted(**beyond))
+    log = [(row.reader, Verdict(row.verdict)) for _, row in read_access_log(grid, home.mid).reads]
+    refused = Verdict.OTHER_DAYS, Verdict.OTHER_DAYS, Verdict.OTHER_DATA
+    assert log == [(researcher.id, v) for v in (Verdict.ALLOWED, *refused)] + [
+        (stranger.id, Verdict.NOT_GRANTED)
+    ]
+    home.meet()
+    told = [message for message, _ in home.agent.display().messages]
+    assert told[:2] == [Message.DATA_REFUSED, Message.DATA_READ]
+    assert Message.ACCESS_GRANTED in told
 
 
 def test_data_manageability(small: SmallNetwork) -> None:
