@@ -17,17 +17,20 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain import merkle
 from gridmonitoring.blockchain.checkpoint import decode_note, encode_note, minimal_quorum
-from gridmonitoring.blockchain.genesis import ValidatorSet
+from gridmonitoring.blockchain.genesis import Successor, ValidatorSet
 from gridmonitoring.blockchain.header import Header, block_hash, encode_header, expand_target, find_nonce
 from gridmonitoring.blockchain.readings import reading_commitment
+from gridmonitoring.blockchain.state_rows import ContractKeyDocument
 from gridmonitoring.blockchain.state_tree import StateTree, row_key_hash, row_value_hash
 from gridmonitoring.blockchain.transactions import DOMAIN, decode_payload, party_id, transaction_context
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256, sha256d
+from gridmonitoring.keys.channels import ChannelOffer, channel_id, channel_info
 from gridmonitoring.keys.detail_keys import Part, keys_of
-from gridmonitoring.keys.sealed_boxes import report_nonce
-from gridmonitoring.keys.signatures import sign, sign_raw, split, to_be_signed
+from gridmonitoring.keys.sealed_boxes import SuiteNumber, hpke_public_key, report_nonce
+from gridmonitoring.keys.signatures import sign, sign_raw, signing_context, split, to_be_signed
+from gridmonitoring.processing.contract_keys import CONTRACT_KEY_DOMAIN
 from gridmonitoring.runtime.entropy import seal_aead
 from gridmonitoring.smart_meter.channels import Appliances, Channel, LoadProfile, detail_context, join_parts
 from tests.support.billing import flat, reading
@@ -80,6 +83,7 @@ def vectors() -> dict[str, Any]:
         "signatures": [_signature(name) for name in ("meter", "node-1", "consumer")],
         "transactions": _transactions(),
         "details": [_detail(number) for number in (1, 2)],
+        "contract_keys": [_contract_key(number) for number in (2, 3)],
         "targets": [_target(compact) for compact in TARGETS],
         "headers": [_header(compact) for compact in ("207fffff", "1f0fffff")],
         "merkle_roots": [_merkle(count) for count in (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 21)],
@@ -161,6 +165,29 @@ def _detail(number: int) -> dict[str, Any]:
         "keys_of_profile_alone": encode(keys.narrowed(1 << Part.LOAD)).hex(),
         "parts": [part.hex() for part in plain],
         "ciphertext": join_parts(sealed).hex(),
+    }
+
+
+def _contract_key(number: int) -> dict[str, Any]:
+    """Return a successor of the contract key, a node's approval, and what a meter makes of it."""
+    chain_id, mid, epoch, period = sha256d(b"a chain"), b"a meter's ID ...", 1, 19_675 + number
+    public = hpke_public_key(seed(f"contract {number}"))
+    document = encode(Successor(number, SuiteNumber.X25519, public, 70 * number, 1_700_000_000_000 + number))
+    approval = sign(seed("node-1"), signing_context(CONTRACT_KEY_DOMAIN, chain_id), document)
+    offer = encode(ChannelOffer(mid, epoch, period, SuiteNumber.X25519, public, bytes(80)))
+    return {
+        "chain_id": chain_id.hex(),
+        "secret": seed(f"contract {number}").hex(),
+        "key": public.hex(),
+        "successor": document.hex(),
+        "approval": approval.hex(),
+        "command_document": encode(ContractKeyDocument(SuiteNumber.X25519, public)).hex(),
+        "mid": mid.hex(),
+        "epoch": epoch,
+        "period": period,
+        "channel_info": channel_info(chain_id, mid, epoch, period, public).hex(),
+        "offer": offer.hex(),
+        "channel": channel_id(offer).hex(),
     }
 
 

@@ -49,13 +49,14 @@ KINDS = {
     7: "bill",
     30: "accusation",
 }
-TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63), 75, 76}
+TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63)}
+TYPES |= {70, 71, 75, 76}
 FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE, ACCUSE_PROPOSER = 22, 23, 24, 25, 53, 75
 VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
 TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE, ACCUSE_PROPOSER: NODE}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
-TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43), 48}
+TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43), *range(45, 49)}
 COMMANDS = {
     1: "credit",
     2: "message",
@@ -68,6 +69,7 @@ COMMANDS = {
     9: "reversal",
     10: "script",
     11: "close",
+    12: "contract key",
     20: "grants",
     30: "penalty",
     31: "compensation",

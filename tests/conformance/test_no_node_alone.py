@@ -10,10 +10,17 @@ from msgspec.structs import replace
 from gridmonitoring.blockchain.checkpoint import decode_note, encode_note
 from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import Bundle, EvidenceKind
-from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow, Table, height_key
+from gridmonitoring.blockchain.state_rows import (
+    CommandKind,
+    CommandRow,
+    ContractKeyDocument,
+    Table,
+    height_key,
+)
 from gridmonitoring.contracts.agreement import encode_agreement
 from gridmonitoring.contracts.meter_rule import MeterState, Relay, Status
 from gridmonitoring.encoding.cbor import decode, encode
+from gridmonitoring.keys.sealed_boxes import SuiteNumber, hpke_public_key
 from gridmonitoring.keys.signatures import sign_raw
 from gridmonitoring.runtime.meter_port import seal_command
 from tests.conformance.test_overcharge import Instead
@@ -24,10 +31,13 @@ from tests.support.small_grid import SmallGrid
 
 START = 1_700_000_100_000
 TARIFF = flat(500 * CENT)
+THIEFS = ContractKeyDocument(SuiteNumber.X25519, hpke_public_key(seed("thief")))
+"""What a thief would have meters seal to."""
 KINDS = (
     *(CommandKind.CREDIT, CommandKind.COMPENSATION, CommandKind.PENALTY, CommandKind.DISCONNECT),
     *(CommandKind.RECONNECT, CommandKind.CLEAR_TAMPER, CommandKind.SCRIPT, CommandKind.SUPPLY_OFF),
     *(CommandKind.REVERSAL, CommandKind.CLOSE, CommandKind.POWER_LIMIT, CommandKind.MESSAGE),
+    CommandKind.CONTRACT_KEY,
 )
 COALITIONS = [coalition for size in (1, 2) for coalition in combinations(range(4), size)]
 
@@ -50,7 +60,7 @@ def standing(house: House) -> tuple[object, ...]:
     contract = house.agent.meter.contract
     return (
         *(contract.state, contract.relay, contract.carried_out, contract.own_limit, contract.cut_off),
-        *(contract.terms.agreement, contract.books.known, contract.tampered),
+        *(contract.terms.contract_key, contract.terms.agreement, contract.books.known, contract.tampered),
     )
 
 
@@ -59,9 +69,10 @@ def ordered(house: House, kind: CommandKind) -> bytes:
     grid, number = house.grid, house.grid.meter(house.mid).commands + 1
     document = encode_agreement(replace(house.agreement, power_limit=1, valid_from_ms=START + 40))
     cause = grid.decoded(len(grid.raws) - 1).id
+    documents = {CommandKind.SCRIPT: document, CommandKind.CONTRACT_KEY: encode(THIEFS)}
     row = CommandRow(
         *(kind, 1, cause, START + 40, START + 10**9, 9, 77 * CENT),
-        document if kind is CommandKind.SCRIPT else b"",
+        documents.get(kind, b""),
     )
     grid.put(Table.COMMAND, height_key(house.mid, number), row)
     bundle = build_command(grid, house.mid, number)
@@ -117,6 +128,13 @@ def test_no_two_of_four_can_state_another_account(house: House) -> None:
 
 def test_three_of_four_can(house: House) -> None:
     """That what is refused above is refused for want of a quorum, and for nothing else."""
+    names = [validator.name for validator in house.grid.founding.validators]
+    rotated = ordered(house, CommandKind.CONTRACT_KEY)
+    hear(house, EvidenceKind.COMMAND, signed_by(house, rotated, names[1:]))
+    assert house.agent.meter.contract.terms.contract_key == THIEFS.key
+
+
+def test_three_of_four_can_cut(house: House) -> None:
     bundle = ordered(house, CommandKind.DISCONNECT)
     validators = [validator.name for validator in house.grid.founding.validators]
     hear(house, EvidenceKind.COMMAND, signed_by(house, bundle, validators[:3]))

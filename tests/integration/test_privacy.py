@@ -64,7 +64,10 @@ def test_from_a_full_copy_and_the_contract_key_nothing_private_can_be_read(templ
     own: Reading = read(grid, home.consumer, template.own())
     _, _, contract = read_keys(grid.directory.key_file("contract"))
     store = DetailStore(grid.directory.node("node-01") / "details.db", read_only=True)
-    channels = [open_offer(offer, contract.hpke_secret, grid.chain_id).key for _, offer in store.channels()]
+    channels = [
+        open_offer(offer, {contract.hpke_key: contract.hpke_secret}, grid.chain_id).key
+        for _, offer in store.channels()
+    ]
     assert len(channels) >= 5, "reports can be opened: that is what the contract key is for"
     keys = {contract.hpke_secret, bytes(contract.seed), *channels, *in_the_log(template, 32)}
     for detail in own.details[:: len(own.details) // 8]:

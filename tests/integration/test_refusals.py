@@ -18,13 +18,15 @@ from gridmonitoring.processing.state_transition import TRANSITIONS
 from tests.support.acts import story
 from tests.support.network import SmallNetwork, report_wires, small_network
 from tests.support.project import SOURCE
-from tests.support.refusals import access, disputes, envelopes, money, parties, reports, supply, watch
+from tests.support.refusals import access, disputes, envelopes, keys, money, parties, reports, supply, watch
 from tests.support.refusals.scene import Lies, Scene
 
 TABLES = (
     *(envelopes.LIES, parties.LIES, supply.LIES, money.LIES, reports.LIES, watch.LIES),
-    *(access.LIES, disputes.LIES),
+    *(access.LIES, disputes.LIES, keys.LIES),
 )
+SEALED = {"contract_key_ended"}
+"""Rules for sealed reports; `tests/conformance/test_ii_b_contract_key.py` breaks them."""
 LIES: Lies = {what: lie for table in TABLES for what, lie in table.items()}
 
 
@@ -76,7 +78,7 @@ def rules_in_the_code() -> Iterator[str]:
 
 
 def test_each_rule_of_the_code_has_a_lie() -> None:
-    assert {rule for rule, _ in LIES.values()} >= set(rules_in_the_code())
+    assert {rule for rule, _ in LIES.values()} | SEALED >= set(rules_in_the_code())
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,7 @@ from gridmonitoring.runtime.offices import (
     register,
 )
 from gridmonitoring.runtime.parties import Signer
+from tests.support.contract_keys import announcing, successor
 from tests.support.guilty_proposer import wrong_result
 from tests.support.network import DAY_MS, INTERVAL_MS, START, MeterInHand, SmallNetwork, buy, report_wires
 
@@ -342,6 +343,7 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     small.submit([mended(network, "node-01", clock.now_ms())])
     clock.move_to(first.time + DAY_MS)
     small.submit([silence(network, "node-01", first.mid, clock.now_ms())])
+    small.submit([announcing(network, successor(network, ends=2**62))])
     return keys
 
 

@@ -76,6 +76,7 @@ def proven_bundles() -> tuple[bytes, dict[str, bytes]]:
         "message": build_message(chain, story.side),
         "command": build_command(chain, MID, 1),
         "command with a script": build_command(chain, MID, 2),
+        "command with a contract key": build_command(chain, MID, 3),
         "statement": build_statement(chain, MID),
         "bill": build_bill(chain, story.settled),
     }

@@ -42,6 +42,7 @@ from gridmonitoring.blockchain.state_rows import (
     BlockRow,
     CommandKind,
     CommandRow,
+    ContractKeyDocument,
     DeviceRow,
     EntryKind,
     LotRow,
@@ -59,7 +60,7 @@ from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, BillingTerms, add_lot, open_account, settle
 from gridmonitoring.energy_center.tariffs import Tariff, energy_for
-from gridmonitoring.keys.sealed_boxes import hpke_public_key
+from gridmonitoring.keys.sealed_boxes import SuiteNumber, hpke_public_key
 from gridmonitoring.keys.signatures import sign, signing_context
 from gridmonitoring.processing.rows import AgreementRow, TariffRow
 from tests.support.billing import CENT, DAY, MINUTE, UTILITY, flat, reading
@@ -303,3 +304,6 @@ def _order(chain: MiniChain, terms: Terms) -> None:
     script = CommandRow(CommandKind.SCRIPT, 1, cause, BOUGHT, BOUGHT + 30 * DAY, 0, 0, document)
     chain.put(Table.COMMAND, height_key(MID, 1), credit)
     chain.put(Table.COMMAND, height_key(MID, 2), script)
+    document = encode(ContractKeyDocument(SuiteNumber.X25519, hpke_public_key(seed("contract 2"))))
+    rotation = CommandRow(CommandKind.CONTRACT_KEY, 1, cause, BOUGHT, BOUGHT + 30 * DAY, 2, 0, document)
+    chain.put(Table.COMMAND, height_key(MID, 3), rotation)

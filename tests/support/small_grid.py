@@ -58,6 +58,7 @@ class SmallGrid(MiniChain):
             self._write(table, key, row)
         self.nonces: dict[str, int] = {}
         self.channels: dict[bytes, Channel] = {}
+        self.contract_secrets = {self.founding.contract_key: bytes(seed("contract"))}
         self.details: dict[tuple[bytes, int, int], bytes] = {}
         self.wrapped: dict[tuple[bytes, int, int, bytes], bytes] = {}
         self.effects: list[Any] = []
@@ -159,7 +160,7 @@ class SmallGrid(MiniChain):
     def _receive(self, wire: bytes) -> Outcome:
         try:
             if wire.startswith(OFFER_HEAD):
-                self.channels[channel_id(wire)] = open_offer(wire, seed("contract"), self.id)
+                self.channels[channel_id(wire)] = open_offer(wire, self.contract_secrets, self.id)
                 return None
             sealed = read_sealed(wire)
             if sealed.channel not in self.channels:

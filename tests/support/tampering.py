@@ -18,6 +18,7 @@ from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, TableShape, Values
 from tests.support.acts import differing, governance, grants_and_reads, proposal, silence, tamper, wish
+from tests.support.contract_keys import announcing, successor
 from tests.support.guilty_proposer import wrong_result
 from tests.support.network import DAY_MS, SmallNetwork, open_small, report_wires, small_network
 
@@ -48,6 +49,7 @@ def rich_network(path: Path, validators: int = 4) -> None:
         assert name in NODES
         details.wrap([(small.meters[0].mid, 1, 13_773, b"r" * 32, b"a box that a reader opens")])
     grants_and_reads(small, small.meters[0])
+    small.submit([announcing(network, successor(network, ends=2**62))])
     _leave_duties(small)
     small.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 import cbor2
 import nacl.signing
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gridmonitoring.blockchain.checkpoint import require_minimal_quorum, verify_quorum
@@ -104,6 +105,28 @@ def test_details(vector: dict[str, Any]) -> None:
     for part in (0, 1):
         context = b"gridmon/detail/2" + chain + mid + bytes((part,))
         assert AESGCM(keys[part]).decrypt(nonce, sealed[part], context).hex() == vector["parts"][part]
+
+
+@pytest.mark.parametrize("vector", VECTORS["contract_keys"], ids=lambda vector: vector["channel"][:8])
+def test_contract_keys(vector: dict[str, Any]) -> None:
+    """As docs/spec/contract_key.md has it, with nothing of ours."""
+    raw = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
+    public = X25519PrivateKey.from_private_bytes(raw["secret"]).public_key().public_bytes_raw()
+    assert public == raw["key"]
+    tag, number, suite, named, since, ends = cbor2.loads(raw["successor"])
+    assert (tag, suite, named) == ("successor/1", 1, public)
+    assert 0 < number < since < ends
+    context = cbor2.dumps(["gridmon/contract-key/1", raw["chain_id"]])
+    protected, _, payload, signature = cbor2.loads(raw["approval"])
+    node = nacl.signing.SigningKey(bytes.fromhex(VECTORS["signatures"][1]["seed"])).verify_key
+    node.verify(cbor2.dumps(["Signature1", protected, context, payload]), signature)
+    assert payload == raw["successor"]
+    assert cbor2.loads(raw["command_document"]) == ["contract-key/1", 1, public]
+    place = [raw["mid"], vector["epoch"], vector["period"]]
+    info = ["gridmon/box/1", 1, raw["chain_id"], *place, public]
+    assert cbor2.dumps(info) == raw["channel_info"]
+    assert raw["offer"] == cbor2.dumps(["channel/1", *place, 1, public, bytes(80)])
+    assert single(raw["offer"])[:16] == raw["channel"]
 
 
 @pytest.mark.parametrize("vector", VECTORS["targets"], ids=lambda vector: vector["compact"])

@@ -31,6 +31,8 @@ from gridmonitoring.encoding.bounds import (
 
 SignedDocument = Annotated[bytes, Meta(min_length=72, max_length=12 * 1024)]
 """A COSE_Sign1 by another party, carried as bytes."""
+Approvals = Annotated[tuple[tuple[Bytes16, SignedDocument], ...], Meta(min_length=1, max_length=128)]
+"""(node, its COSE_Sign1 over a document that nodes approve), sorted by the nodes' keys."""
 OptionalId = Annotated[bytes, Meta(max_length=32)]
 """A transaction ID, or empty."""
 Reference = Annotated[bytes, Meta(min_length=1, max_length=64)]
@@ -91,6 +93,8 @@ class Kind(IntEnum):
     COPY_DIFFERS = 60
     COPY_HEALED = 61
     SILENCE = 62
+    ROTATE_CONTRACT_KEY = 70
+    TELL_CONTRACT_KEY = 71
     ACCUSE_PROPOSER = 75
     PAYOUT = 76
 
@@ -104,8 +108,26 @@ class Governance(Body, frozen=True):
 
     proposal: Document
     """Encoded `genesis.Proposal`."""
-    approvals: Annotated[tuple[tuple[Bytes16, SignedDocument], ...], Meta(min_length=1, max_length=128)]
+    approvals: Approvals
     """(node, its COSE_Sign1 over the proposal), sorted by the nodes' keys."""
+
+
+class RotateContractKey(Body, frozen=True):
+    """The successor of the contract key, which more than two thirds of the nodes' power approve (II-B)."""
+
+    successor: Document
+    """Encoded `genesis.Successor`."""
+    approvals: Approvals
+    """(node, its COSE_Sign1 over the successor), sorted by the nodes' keys."""
+
+
+class TellContractKey(Body, frozen=True):
+    """A node has a meter told of the contract key in force (II-B)."""
+
+    mid: Bytes16
+    """The meter."""
+    number: Unsigned
+    """Number of the key."""
 
 
 class Registration(Body, frozen=True):
@@ -720,6 +742,8 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.COPY_DIFFERS, 1): CopyDiffers,
     (Kind.COPY_HEALED, 1): CopyHealed,
     (Kind.SILENCE, 1): MeterSilent,
+    (Kind.ROTATE_CONTRACT_KEY, 1): RotateContractKey,
+    (Kind.TELL_CONTRACT_KEY, 1): TellContractKey,
     (Kind.ACCUSE_PROPOSER, 1): AccuseProposer,
     (Kind.PAYOUT, 1): PayOut,
 }

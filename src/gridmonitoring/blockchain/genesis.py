@@ -138,6 +138,21 @@ class Proposal(Struct, array_like=True, frozen=True, forbid_unknown_fields=True,
     """New parameters, or none for no change."""
 
 
+class Successor(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="successor/1"):
+    """What nodes approve to rotate the authenticator contract key (II-B)."""
+
+    number: Unsigned
+    """Number of the key, one more than the last announced; genesis' has number 1."""
+    suite: Unsigned
+    """HPKE suite of the key (`keys.sealed_boxes.SuiteNumber`)."""
+    key: Bytes32
+    """The key that reports will be sealed to."""
+    since: Unsigned
+    """Log size from which it is in force; one that the log has passed is at once."""
+    ends: Millis
+    """Block time after which no report sealed to an earlier key is taken, ms."""
+
+
 def encode_genesis(genesis: Genesis) -> bytes:
     """Return the document's bytes."""
     return encode(genesis)

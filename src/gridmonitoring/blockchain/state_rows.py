@@ -96,6 +96,12 @@ class Table(IntEnum):
     """Key node ID: `ConductRow`."""
     SILENCE = 42
     """Key MID: `SilenceRow`, of the last silence that was noticed."""
+    CONTRACT_KEY = 45
+    """Key number (8 bytes): `ContractKeyRow`, once a key was rotated; never deleted."""
+    CONTRACT_KEYS = 46
+    """Key empty: `ContractKeysRow`, once a key was rotated."""
+    METER_KEY = 47
+    """Key MID: `MeterKeyRow`, once the device in service was told of another contract key than genesis'."""
     PROPOSAL = 48
     """Key node ID, first 16 bytes of sha256d of [log size, log root, MID or empty]: `ProposalRow`."""
 
@@ -345,6 +351,8 @@ class CommandKind(IntEnum):
     """Go on under other terms; by an AGREEMENT of an installed meter."""
     CLOSE = 11
     """The account is closed, by CLOSE_ACCOUNT; or pays out what it was given since, by PAYOUT."""
+    CONTRACT_KEY = 12
+    """Seal what is reported to this contract key from now on; by TELL_CONTRACT_KEY, and ACCESS."""
     GRANTS = 20
     """Wrap keys for these readers from now on; by GRANT, REVOKE_GRANT, and ACCESS."""
     PENALTY = 30
@@ -368,13 +376,14 @@ class CommandRow(Row, frozen=True):
     """After this time the meter ignores it."""
     height: Unsigned
     """CREDIT, REVERSAL: height of the lot; MESSAGE: message code; GRANTS: message code, if there is something
-    to tell; PENALTY, COMPENSATION, DISCONNECT: number of the finding, if for one; else 0."""
+    to tell; PENALTY, COMPENSATION, DISCONNECT: number of the finding, if for one;
+    CONTRACT_KEY: number of the key; else 0."""
     amount: Money
     """CREDIT, REVERSAL: money of the lot; PENALTY, COMPENSATION: money; CLOSE: the refund or payout;
     POWER_LIMIT: W; CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms;
     else 0."""
     document: Document
-    """SCRIPT: encoded agreement; GRANTS: encoded readers; else empty."""
+    """SCRIPT: encoded agreement; GRANTS: encoded readers; CONTRACT_KEY: encoded key; else empty."""
 
 
 class BlockRow(Row, frozen=True):
@@ -648,6 +657,44 @@ class SilenceRow(Row, frozen=True):
     """When a node noticed."""
     node: Bytes16
     """Which node."""
+
+
+class ContractKeyRow(Row, frozen=True):
+    """A contract key of the network: reports are sealed to it (II-B)."""
+
+    suite: Unsigned
+    """HPKE suite (`keys.sealed_boxes.SuiteNumber`)."""
+    key: Bytes32
+    """The public key."""
+    since: Unsigned
+    """Log size from which it is in force, 0 for the key of genesis."""
+    ends: Millis | None
+    """Block time after which no report sealed to it is taken, ms; none while no successor was announced."""
+
+
+class ContractKeysRow(Row, frozen=True):
+    """How far rotation of the contract key has come."""
+
+    last: Unsigned
+    """Number of the key announced last."""
+
+
+class MeterKeyRow(Row, frozen=True):
+    """Which contract key a device in service seals to."""
+
+    told: Unsigned
+    """Number of the key that it was told of last."""
+    taken: Unsigned
+    """Number of the key that it has taken over; its script names this one."""
+
+
+class ContractKeyDocument(Row, frozen=True, tag="contract-key/1"):
+    """What a CONTRACT_KEY command tells a meter."""
+
+    suite: Unsigned
+    """HPKE suite."""
+    key: Bytes32
+    """The public key to seal to."""
 
 
 class ProposalRow(Row, frozen=True):

@@ -11,6 +11,7 @@ Left out: sealing (`runtime.entropy`) and keeping channels (`runtime`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -86,9 +87,15 @@ def read_offer(offer: bytes) -> ChannelOffer:
     return decode(offer, ChannelOffer)
 
 
-def open_offer(offer: bytes, secret_key: bytes, chain_id: bytes) -> Channel:
-    """Open a channel offer with the contract's secret key; raises `EncodingError` or `CannotOpen`."""
+def open_offer(offer: bytes, secrets: Mapping[bytes, bytes], chain_id: bytes) -> Channel:
+    """Open a channel offer with the secret of the contract key that it names, if `secrets` has it.
+
+    Raises `EncodingError` or `CannotOpen`.
+    """
     read = read_offer(offer)
+    secret_key = secrets.get(read.contract_key)
+    if secret_key is None:
+        raise CannotOpen("the channel is for a contract key that is not held here")
     info = channel_info(chain_id, read.mid, read.epoch, read.period, read.contract_key)
     key = open_box(read.suite, secret_key, info, read.box)
     if len(key) != 32:

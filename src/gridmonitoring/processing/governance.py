@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Governance
+from gridmonitoring.blockchain.bodies import Approvals, Governance
 from gridmonitoring.blockchain.genesis import Proposal, ValidatorSet, check_parameters, check_validators
 from gridmonitoring.blockchain.ledger import Ledger, open_by, party_in_force, refuse, require_document
 from gridmonitoring.blockchain.state_rows import GovernanceRow, PartyRow, Table, party_key
@@ -34,7 +34,7 @@ def govern(ledger: Ledger, transaction: Transaction) -> None:
     if proposal.number != progress.number + 1:
         refuse("bad_proposal", f"the next proposal has number {progress.number + 1}")
     # 2
-    _require_quorum(ledger, body)
+    require_quorum(ledger, GOVERNANCE_DOMAIN, body.proposal, body.approvals)
     ledger.view.put(Table.GOVERNANCE, b"", GovernanceRow(proposal.number))
     # 3
     _change_parties(ledger, proposal)
@@ -52,18 +52,22 @@ def govern(ledger: Ledger, transaction: Transaction) -> None:
         ledger.view.put(Table.PARAMETERS, b"", proposal.parameters)
 
 
-def _require_quorum(ledger: Ledger, body: Governance) -> None:
+def require_quorum(ledger: Ledger, domain: str, document: bytes, approvals: Approvals) -> None:
+    """Require that more than two thirds of the nodes' power signed a document under a domain tag.
+
+    Raises `Refused` (bad_proposal, bad_signature, document_mismatch, no_quorum, revoked_key, unknown_signer).
+    """
     current: ValidatorSet = ledger.view.get(Table.VALIDATORS, b"")
     power = {validator.node: validator.power for validator in current.validators}
     approved = 0
     last_key = b""
-    for node, approval in body.approvals:
+    for node, approval in approvals:
         row = party_in_force(ledger, Role.NODE, node)
         if row.sign_key <= last_key:
             refuse("bad_proposal", "approvals are not distinct and sorted by key")
         last_key = row.sign_key
-        signed = open_by(ledger, row.sign_key, GOVERNANCE_DOMAIN, approval)
-        require_document(body.proposal, signed, "approval")
+        signed = open_by(ledger, row.sign_key, domain, approval)
+        require_document(document, signed, "approval")
         approved += power.get(node, 0)
     if 3 * approved <= 2 * sum(power.values()):
         refuse("no_quorum", f"{approved} of {sum(power.values())} power approved; more than two thirds must")

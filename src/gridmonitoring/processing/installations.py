@@ -41,6 +41,7 @@ from gridmonitoring.energy_center.credit import Account, open_account, settle, s
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import ContractError, EncodingError, Refused, RegisterError, TariffError
 from gridmonitoring.processing.access import retell_readers
+from gridmonitoring.processing.contract_keys import key_of_meter, order_key, start_over, take_key_over
 from gridmonitoring.processing.rows import AgreementRow, tariff_at
 from gridmonitoring.processing.threads import NO_HASH, complete, live, live_on, meter_of, order
 from gridmonitoring.registration.authenticator import authenticate, give_access, link_meter
@@ -154,17 +155,23 @@ def _last_agreed(ledger: Ledger, mid: bytes, meter: MeterRow) -> int:
     return begins
 
 
-def take_effect(ledger: Ledger, command: CommandRow | None) -> None:
-    """Put an agreement in force whose script the meter has carried out, or will not need to.
+def take_effect(ledger: Ledger, mid: bytes, command: CommandRow | None) -> None:
+    """Put in force what the meter has carried out, or will not need to: terms, or a contract key.
 
     Every other command took effect on the ledger when it was ordered.
     """
-    if command is not None and command.kind == CommandKind.SCRIPT:
+    if command is None:
+        return
+    if command.kind == CommandKind.SCRIPT:
         _put_in_force(ledger, decode_agreement(command.document))
+    elif command.kind == CommandKind.CONTRACT_KEY:
+        take_key_over(ledger, mid, command)
 
 
 def _put_in_force(ledger: Ledger, agreement: Agreement) -> None:
-    row = AgreementRow(agreement, script_hash(generate_script(agreement, ledger.chain.genesis.contract_key)))
+    row = AgreementRow(
+        agreement, script_hash(generate_script(agreement, key_of_meter(ledger, agreement.mid)))
+    )
     ledger.view.put(Table.AGREEMENT, agreement.mid, row)
 
 
@@ -237,6 +244,7 @@ def access(ledger: Ledger, transaction: Transaction) -> None:
     give_access(ledger, transaction)
     body: Access = transaction.payload.body
     meter = live_on(ledger, body.mid, transaction)
+    meter = order_key(ledger, transaction, body.mid, meter)
     meter = order(ledger, body.mid, meter, CommandKind.RECONNECT, transaction)
     meter = retell_readers(ledger, transaction, body.mid, meter)
     ledger.view.put(Table.METER, body.mid, meter)
@@ -273,8 +281,9 @@ def swap(ledger: Ledger, transaction: Transaction) -> None:
     meter = _settle_last(ledger, transaction, meter)
     for number in range(meter.carried_out + 1, meter.commands + 1):
         key = height_key(body.mid, number)
-        take_effect(ledger, ledger.view.get(Table.COMMAND, key))
+        take_effect(ledger, body.mid, ledger.view.get(Table.COMMAND, key))
         ledger.view.delete(Table.COMMAND, key)
+    start_over(ledger, body.mid)
     state = MeterState(meter.state)
     if expects(state, Event.DEVICE_REMOVED):  # not before access, nor where the device reported it itself
         state = step(state, Event.DEVICE_REMOVED, {}).state

@@ -39,6 +39,7 @@ from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import AmountError, ContractError, RegisterError, TariffError, UnexpectedEvent
+from gridmonitoring.processing.contract_keys import key_of_meter
 from gridmonitoring.processing.findings import close_finding, violate
 from gridmonitoring.processing.installations import installed, take_effect
 from gridmonitoring.processing.rows import AgreementRow, money_on_meter, tariff_at
@@ -165,7 +166,7 @@ def _record_gap(ledger: Ledger, transaction: Transaction, mid: bytes, meter: Met
 def _forget_commands(ledger: Ledger, mid: bytes, carried_out: int, acknowledged: int) -> None:
     for number in range(carried_out + 1, acknowledged + 1):
         key = height_key(mid, number)
-        take_effect(ledger, ledger.view.get(Table.COMMAND, key))
+        take_effect(ledger, mid, ledger.view.get(Table.COMMAND, key))
         ledger.view.delete(Table.COMMAND, key)
 
 
@@ -257,8 +258,7 @@ def run_rule(ledger: Ledger, mid: bytes, meter: MeterRow, relay: int, event: int
     Raises `UnexpectedEvent` or `ContractError`.
     """
     row: AgreementRow = ledger.view.get(Table.AGREEMENT, mid)
-    contract_key = ledger.chain.genesis.contract_key
-    machine = machine_for(row.script, lambda: generate_script(row.agreement, contract_key))
+    machine = machine_for(row.script, lambda: generate_script(row.agreement, key_of_meter(ledger, mid)))
     if not machine.reads_fields(meter.state, event):
         return machine.run(meter.state, event, {})
     account: Account = ledger.view.get(Table.ACCOUNT, mid)

@@ -21,6 +21,8 @@ from gridmonitoring.blockchain.state_rows import (
     CommandRow,
     ConductRow,
     ConsumerRow,
+    ContractKeyRow,
+    ContractKeysRow,
     CopyRow,
     DeviceRow,
     DueRow,
@@ -30,6 +32,7 @@ from gridmonitoring.blockchain.state_rows import (
     GrantRow,
     LotRow,
     MessageRow,
+    MeterKeyRow,
     MeterRow,
     OpenFindingRow,
     PartyRow,
@@ -122,6 +125,9 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.COPY: CopyRow,
     Table.CONDUCT: ConductRow,
     Table.SILENCE: SilenceRow,
+    Table.CONTRACT_KEY: ContractKeyRow,
+    Table.CONTRACT_KEYS: ContractKeysRow,
+    Table.METER_KEY: MeterKeyRow,
     Table.PROPOSAL: ProposalRow,
 }
 """Table -> type of its values."""

@@ -30,6 +30,7 @@ from gridmonitoring.processing.accounts import (
 from gridmonitoring.processing.accusations import accuse, accuse_proposer
 from gridmonitoring.processing.blocks import append_side_block, lock
 from gridmonitoring.processing.closing import close, pay_out
+from gridmonitoring.processing.contract_keys import rotate_contract_key, tell_contract_key
 from gridmonitoring.processing.disputes import dispute, lift_cut_off, resolve
 from gridmonitoring.processing.forms import process_form
 from gridmonitoring.processing.governance import govern
@@ -88,6 +89,8 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.COPY_DIFFERS: (frozenset({Role.NODE}), report_copy),
     Kind.COPY_HEALED: (frozenset({Role.NODE}), heal_copy),
     Kind.SILENCE: (frozenset({Role.NODE}), report_silence),
+    Kind.ROTATE_CONTRACT_KEY: (frozenset({Role.NODE}), rotate_contract_key),
+    Kind.TELL_CONTRACT_KEY: (frozenset({Role.NODE}), tell_contract_key),
     Kind.ACCUSE_PROPOSER: (frozenset({Role.NODE}), accuse_proposer),
     Kind.PAYOUT: (frozenset({Role.UTILITY}), pay_out),
 }

@@ -2,7 +2,7 @@
 
 genesis.cbor               the founding document, public
 keys/<name>.json           key files of the parties this operator runs, mode 0600
-keys/contract.json         the network's contract key (opens reports)
+keys/contract.json         the network's contract key (opens reports), contract-2.json its successor, ...
 nodes/<validator>/         truth.db and details.db of each validator
 views/                     copies to be queried; `gridmon rebuild-views` makes them anew
 lock                       held by the process that owns the directory

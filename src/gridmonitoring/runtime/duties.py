@@ -1,4 +1,4 @@
-"""What nodes owe the thread after each block: locks and side blocks (paper IV-D, V-B, V-C).
+"""What nodes owe the thread after each block: locks and side blocks (paper IV-D, V-B, V-C); keys told (II-B).
 
 The form's node acts at once; the k-th node after it takes over 2k seconds later, should it be
 down. The first in order wins, a repeat is refused and harms nothing. A proposer that signed a wrong result is
@@ -33,6 +33,7 @@ from gridmonitoring.processing.blocks import (
 )
 from gridmonitoring.processing.conduct import TAKEOVER_MS
 from gridmonitoring.runtime.accusing import accusations
+from gridmonitoring.runtime.key_rotation import KeyRotation
 from gridmonitoring.runtime.parties import Signer
 
 if TYPE_CHECKING:
@@ -49,10 +50,16 @@ class Duties:
         self._due = {key for key, _ in truth.rows_of(Table.DUE)}
         self._messages = {key for key, _ in truth.rows_of(Table.MESSAGE)}
         self._accusations: list[bytes] = []
+        self._rotation = KeyRotation(network)
 
     def after(self, decision: Decision) -> None:
         """Do what a decided block made due, and what that makes due in turn."""
         self._note(decision)
+        self._append_blocks()
+        self._tell_keys(decision)
+
+    def _append_blocks(self) -> None:
+        """Lock what is complete and append side blocks, as long as it leads anywhere."""
         stuck = False
         while self._due or self._messages or self._accusations:
             raws = [*self._accusations, *self._side_blocks(), *self._locks()]
@@ -68,6 +75,19 @@ class Duties:
             if refused:
                 self._number_on()
             stuck = refused
+
+    def _tell_keys(self, decision: Decision) -> None:
+        """Have some meters told of another contract key; the others are told after the next blocks."""
+        for _ in range(2):  # once more where somebody else signed with the node's key
+            raws = self._rotation.after(decision)
+            if not raws:
+                return
+            told = self._network.engine.decide(raws, self._network.clock.now_ms())
+            told.durable.result()
+            self._note(told)
+            if all(receipt.error is None for receipt in told.receipts):
+                return
+            self._number_on()
 
     def _number_on(self) -> None:
         """Have the nodes number on from the ledger: somebody else may have signed with their keys."""

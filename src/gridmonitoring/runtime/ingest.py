@@ -1,21 +1,32 @@
 """Sealed reports coming in: channels are opened once per period, reports by their channel (V-A).
 
 Each node opens, decodes and verifies every report itself. A failed opening is an answer to the
-sender, never an exception to others; one bad report sinks only itself. A batch is begun, which gives
+sender, never an exception to others; one bad report sinks only itself. What is sealed to a contract key that
+has ended is refused by that rule. A batch is begun, which gives
 a large one to worker processes, and finished when its turn to be decided comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from msgspec import Struct
 
+from gridmonitoring.blockchain.contract_keys import announced, ended, require_not_ended
+from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.transactions import Transaction
-from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError
-from gridmonitoring.keys.channels import Channel, channel_id, open_offer, read_offer, sealed_channel
+from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError, Refused, UserError
+from gridmonitoring.keys.channels import (
+    Channel,
+    ChannelOffer,
+    channel_id,
+    open_offer,
+    read_offer,
+    sealed_channel,
+)
 from gridmonitoring.runtime.consensus.application import Application
 from gridmonitoring.runtime.report_opening import (
     OpenedReport,
@@ -96,6 +107,8 @@ class Arriving(Struct):
     """Its reports, with what it takes to open them."""
     tasks: list[Task]
     """What workers do of it."""
+    ended: Mapping[bytes, int]
+    """Contract keys that had ended when it arrived."""
 
 
 class Ingest:
@@ -105,12 +118,13 @@ class Ingest:
         self,
         application: Application,
         details: DetailStore,
-        contract_secret: bytes,
+        secrets: Mapping[bytes, bytes],
         pool: VerifierPool | None = None,
     ) -> None:
         self._application = application
         self._details = details
-        self._secret = contract_secret
+        self._secrets = secrets  # contract key -> secret: what this node holds, also later
+        self._ended: Mapping[bytes, int] = {}  # contract key -> number: no report may be sealed to it
         self._pool = pool
         self._chain_id = application.chain.id
         self._channels: dict[bytes, Channel] = {}
@@ -123,7 +137,8 @@ class Ingest:
 
     def begin(self, wires: Sequence[bytes]) -> Arriving:
         """Begin opening a batch, which `finish` completes; raises `StorageError`."""
-        arriving = Arriving([], {}, [], [])
+        self._end_keys()
+        arriving = Arriving([], {}, [], [], self._ended)
         for wire in wires:
             try:
                 place = (
@@ -131,7 +146,7 @@ class Ingest:
                     if wire.startswith(OFFER_HEAD)
                     else self._sent(wire, arriving)
                 )
-            except (EncodingError, CannotOpen) as error:
+            except (EncodingError, CannotOpen, Refused, UserError) as error:
                 arriving.places.append(error)
             else:
                 arriving.places.append(place)
@@ -154,7 +169,7 @@ class Ingest:
     def _offered(self, wire: bytes, arriving: Arriving) -> Offered:
         channel = channel_id(wire)
         if channel not in self._channels and channel not in self._unopened:
-            self._unopened[channel] = (wire, read_offer(wire).mid)
+            self._unopened[channel] = (wire, self._read_offer(wire).mid)
             arriving.fresh[channel] = True
         return Offered(channel, wire)
 
@@ -168,9 +183,35 @@ class Ingest:
             offer = self._details.offer(identifier)
             if offer is None:
                 raise CannotOpen(NOT_OFFERED)
-            self._unopened[identifier] = (offer, read_offer(offer).mid)
+            self._unopened[identifier] = (offer, self._read_offer(offer).mid)
             arriving.fresh[identifier] = False
         return Sent(identifier, self._unopened[identifier][1], wire)
+
+    def _end_keys(self) -> None:
+        """Forget what is open, where a contract key has ended: what is sealed to it is not opened again."""
+        application = self._application
+        over = ended(self._row, application.genesis, application.log.log.size, application.time)
+        if over != self._ended:
+            self._ended = over
+            self._forget_channels()
+
+    def _forget_channels(self) -> None:
+        self._channels.clear()
+        self._keys.clear()
+
+    def _read_offer(self, offer: bytes) -> ChannelOffer:
+        """Read an offer under a contract key that reports may be sealed to, and that this node holds."""
+        read = read_offer(offer)
+        require_not_ended(read.contract_key, self._ended)
+        if read.contract_key not in self._secrets:
+            keys = announced(self._row, self._application.genesis)
+            number = next((number for number, row in keys if row.key == read.contract_key), None)
+            if number is not None:
+                raise UserError(f"no key file of this node holds contract key {number}")
+        return read
+
+    def _row(self, table: Table, key: bytes) -> Any:
+        return self._application.read((table, key))
 
     def _hand_out(self, pool: VerifierPool, reports: list[Sent], arriving: Arriving) -> None:
         """Give reports to the workers, and with them the offers of channels that are not open yet."""
@@ -181,7 +222,7 @@ class Ingest:
                 dict.fromkeys(report.channel for report, parcel in some if parcel.channel is None)
             )
             offers = [self._unopened[channel][0] for channel in channels]
-            task = OpeningTask(self._chain_id, self._secret, offers, parcels)
+            task = OpeningTask(self._chain_id, dict(self._secrets), offers, parcels)
             arriving.tasks.append(Task(channels, len(parcels), pool.run(run_task, encode_task(task))))
 
     def finish(self, arriving: Arriving) -> Opened:
@@ -213,6 +254,8 @@ class Ingest:
             del self._unopened[channel]
             if channel not in self._channels:
                 self._keys.pop(channel, None)
+        if arriving.ended != self._ended:
+            self._forget_channels()
         return opened
 
     def forget(self, opened: Opened) -> None:
@@ -241,7 +284,7 @@ class Ingest:
     def _take(self, offered: Offered, arriving: Arriving, opened: Opened) -> None:
         """Open an offer where no worker did; one that is new is to be stored."""
         if offered.channel not in self._channels:
-            self._keep(offered.channel, open_offer(offered.wire, self._secret, self._chain_id))
+            self._keep(offered.channel, open_offer(offered.wire, self._secrets, self._chain_id))
         if arriving.fresh.get(offered.channel):
             arriving.fresh[offered.channel] = False
             opened.offers.append((offered.channel, offered.wire))
@@ -253,7 +296,7 @@ class Ingest:
             offer, _ = self._unopened.get(sent.channel, (None, None))
             if offer is None:
                 raise CannotOpen(NOT_OFFERED)
-            channel = self._keep(sent.channel, open_offer(offer, self._secret, self._chain_id))
+            channel = self._keep(sent.channel, open_offer(offer, self._secrets, self._chain_id))
         return open_report(Parcel(sent.wire, channel, b""), {}, self._chain_id, verify=False)
 
     def _keep(self, identifier: bytes, channel: Channel) -> Channel:

@@ -35,12 +35,15 @@ _LOG = logging.getLogger("gridmonitoring.node")
 class KeyFailures:
     """The secure databases of one operator's nodes."""
 
-    def __init__(self, folders: Mapping[str, Path], chain_id: bytes, contract_secret: bytes) -> None:
-        """Open them, by the names of the nodes; one that cannot be read is named and left alone."""
+    def __init__(self, folders: Mapping[str, Path], chain_id: bytes, secrets: Sequence[bytes]) -> None:
+        """Open them, by the names of the nodes; one that cannot be read is named and left alone.
+
+        `secrets` are those of the contract key in force and of earlier ones.
+        """
         self._stores: dict[str, FailureStore] = {}
         for name, folder in folders.items():
             try:
-                self._stores[name] = FailureStore(folder / FAILURES, chain_id, contract_secret, seal_box)
+                self._stores[name] = FailureStore(folder / FAILURES, chain_id, secrets, seal_box)
             except (StorageError, KeyMaterialError, EncodingError) as error:
                 _LOG.error("%s keeps no record of what fails: %s", name, error)
 
@@ -49,6 +52,14 @@ class KeyFailures:
         for store in self._stores.values():
             store.close()
         self._stores.clear()
+
+    def seal_to(self, secret: bytes) -> None:
+        """Seal every record to another contract key."""
+        for name, store in self._stores.items():
+            try:
+                store.seal_to(secret)
+            except StorageError as error:
+                _LOG.error("%s has records sealed to a former contract key: %s", name, error)
 
     def opened(self, name: str, wires: Sequence[bytes], opened: Opened, now: int) -> None:
         """Note which sealed messages a node could not open."""

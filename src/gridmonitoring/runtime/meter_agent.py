@@ -24,7 +24,6 @@ from gridmonitoring.contracts.agreement import Agreement
 from gridmonitoring.contracts.consent import decode_readers, detail_parts, let_in
 from gridmonitoring.contracts.meter_rule import Event, Status
 from gridmonitoring.encoding.bounds import Role
-from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import (
     BadSignature,
@@ -40,12 +39,12 @@ from gridmonitoring.keys.sealed_commands import Delivery, SealedCommand, open_co
 from gridmonitoring.registration.installation_code import installation_document, prove_code
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_accusing import Accusations
-from gridmonitoring.runtime.meter_keys import DAY_MS, PeriodKeys, new_period, seal_report
+from gridmonitoring.runtime.meter_keys import DAY_MS
 from gridmonitoring.runtime.meter_memory import changed_parts, recall
 from gridmonitoring.runtime.meter_port import GridPort
+from gridmonitoring.runtime.meter_sealing import Sealing
 from gridmonitoring.runtime.meter_sending import BATCH, Flushed, send_pending
-from gridmonitoring.runtime.storage.details import WrappedKey
-from gridmonitoring.runtime.storage.outbox import Outbox, Wire
+from gridmonitoring.runtime.storage.outbox import Outbox
 from gridmonitoring.smart_meter.claims import Draft
 from gridmonitoring.smart_meter.command_check import Ordered, Stated, check_command, check_delivery, in_order
 from gridmonitoring.smart_meter.display import DisplayState
@@ -91,7 +90,7 @@ class MeterAgent:
         self._mid = device.mid
         identity = Identity(self._chain, genesis.contract_key, device.mid, device.epoch)
         stored = outbox.memory(device.mid)
-        self._period = decode(stored["keys"], PeriodKeys) if "keys" in stored else None
+        self._sealing = Sealing(identity, keys.seed, outbox, stored)
         self._installation = stored.get("installation", b"")
         if "standing" in stored:
             self.meter = Meter(identity, recall(stored))
@@ -293,19 +292,9 @@ class MeterAgent:
 
     def _commit(self, drafts: Sequence[Draft]) -> int:
         """Seal and sign drafts, and store them with the meter's memory; return how many there were."""
-        wires: list[Wire] = []
-        wrapped: list[WrappedKey] = []
-        memory = self._memory()
-        for draft in drafts:
-            period = draft.time // DAY_MS
-            if self._period is None or self._period.period != period:
-                new = new_period(self.meter.contract.identity, period, self._readers(period))
-                self._period = new.keys
-                wires.append(Wire(new.keys.channel, 0, 0, new.offer))
-                wrapped += new.wrapped
-                memory["keys"] = encode(new.keys)
-            wires.append(seal_report(self.meter.contract.identity, self._keys.seed, draft, self._period))
-        self._outbox.commit(self._mid, memory, wires, wrapped)
+        memory, contract_key = self._memory(), self.meter.contract.terms.contract_key
+        made = self._sealing.prepare(drafts, contract_key, self._readers, memory)
+        self._outbox.commit(self._mid, memory, made.wires, made.wrapped, anew=made.anew)
         return len(drafts)
 
     def _readers(self, period: int) -> dict[bytes, int]:

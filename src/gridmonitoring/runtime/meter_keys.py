@@ -4,6 +4,10 @@ One period is a UTC day. The channel key is HPKE-wrapped to the network's contra
 details to those who may read the household: the consumer, the custodian where the agreement says so, and whom
 the consumer let in by a grant. A revoked reader gets no key from the next day on.
 
+Where the network's contract key changes, the day goes on under another channel, and what was not sent yet is
+sealed again under it: the same claim and detail under a key that never sealed anything, so no nonce meets the
+same key twice.
+
 Left out: rotation within a day; until midnight only the nodes' refusal keeps a revoked reader out.
 """
 
@@ -13,13 +17,23 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import Kind
 from gridmonitoring.blockchain.readings import SALT_SIZE
 from gridmonitoring.blockchain.transactions import sign_transaction
 from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Role, Unsigned
 from gridmonitoring.encoding.cbor import encode
-from gridmonitoring.keys.channels import ChannelOffer, SealedReport, channel_id, channel_info, seal_context
+from gridmonitoring.keys.channels import (
+    Channel,
+    ChannelOffer,
+    SealedReport,
+    channel_id,
+    channel_info,
+    open_sealed,
+    read_sealed,
+    seal_context,
+)
 from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, Part, keys_of
 from gridmonitoring.keys.sealed_boxes import SuiteNumber, report_nonce
 from gridmonitoring.keys.signatures import SecretSeed
@@ -34,7 +48,7 @@ DAY_MS = 86_400_000
 """Length of a period, ms."""
 
 
-class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="period-keys/1"):
+class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="period-keys/2"):
     """The keys of one period; secret, they never leave the meter but wrapped."""
 
     period: Unsigned
@@ -47,6 +61,17 @@ class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """Secret from which the keys of details follow."""
     commitment: Bytes32
     """What each claim says of the day's keys."""
+    contract_key: Bytes32
+    """The contract key that the channel key was wrapped to."""
+
+
+class ChannelKey(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An earlier channel of which a report may still wait to be sent; secret."""
+
+    channel: Bytes16
+    """Channel ID."""
+    key: Bytes32
+    """AES-256 key of its reports."""
 
 
 class NewPeriod(Struct, frozen=True):
@@ -60,22 +85,46 @@ class NewPeriod(Struct, frozen=True):
     """The day's keys for each of its readers."""
 
 
-def new_period(identity: Identity, period: int, readers: Mapping[bytes, int]) -> NewPeriod:
+def new_period(
+    identity: Identity, contract_key: bytes, period: int, readers: Mapping[bytes, int]
+) -> NewPeriod:
     """Make the keys of a period; `readers` are HPKE keys and the parts that each may read.
 
     Raises `BadPublicKey`.
     """
-    chain, mid, epoch, contract = identity.chain_id, identity.mid, identity.epoch, identity.contract_key
-    channel_key, secret = random_bytes(32), random_bytes(32)
-    info = channel_info(chain, mid, epoch, period, contract)
-    box = seal_box(contract, info, channel_key)
-    offer = encode(ChannelOffer(mid, epoch, period, SuiteNumber.X25519, contract, box))
+    secret = random_bytes(32)
     day = keys_of(secret)
-    commitment = day.commitment(mid, epoch, period)
-    keys = PeriodKeys(period, channel_id(offer), channel_key, secret, commitment)
-    place = KeyPlace(chain, mid, epoch, period)
+    commitment = day.commitment(identity.mid, identity.epoch, period)
+    channel, key, offer = _new_channel(identity, contract_key, period)
+    keys = PeriodKeys(period, channel, key, secret, commitment, contract_key)
+    place = KeyPlace(identity.chain_id, identity.mid, identity.epoch, period)
     wrapped = [wrap_keys(place, day, reader, parts) for reader, parts in readers.items()]
     return NewPeriod(keys, offer, tuple(wrapped))
+
+
+def renewed(identity: Identity, contract_key: bytes, period: PeriodKeys) -> NewPeriod:
+    """Return a period under another channel, wrapped to another contract key; the keys of details stay."""
+    channel, key, offer = _new_channel(identity, contract_key, period.period)
+    keys = replace(period, channel=channel, channel_key=key, contract_key=contract_key)
+    return NewPeriod(keys, offer, ())
+
+
+def _new_channel(identity: Identity, contract_key: bytes, period: int) -> tuple[bytes, bytes, bytes]:
+    """Return ID, key and offer of a channel; raises `BadPublicKey`."""
+    mid, epoch, key = identity.mid, identity.epoch, random_bytes(32)
+    box = seal_box(contract_key, channel_info(identity.chain_id, mid, epoch, period, contract_key), key)
+    offer = encode(ChannelOffer(mid, epoch, period, SuiteNumber.X25519, contract_key, box))
+    return channel_id(offer), key, offer
+
+
+def reseal(identity: Identity, wire: Wire, key: bytes, period: PeriodKeys) -> Wire:
+    """Return a sealed report under the channel of a period; `key` is that of the channel it was under.
+
+    Claim and detail stay as they are. Raises `CannotOpen` or an `EncodingError`.
+    """
+    channel = Channel(identity.mid, identity.epoch, period.period, key)
+    raw, detail = open_sealed(read_sealed(wire.wire), channel, identity.chain_id)
+    return _sealed(identity, raw, detail, period, wire.sequence, wire.carried_out)
 
 
 def wrap_keys(place: KeyPlace, keys: DetailKeys, reader: bytes, parts: int) -> WrappedKey:
@@ -85,7 +134,7 @@ def wrap_keys(place: KeyPlace, keys: DetailKeys, reader: bytes, parts: int) -> W
 
 
 def seal_report(identity: Identity, seed: SecretSeed, draft: Draft, period: PeriodKeys) -> Wire:
-    """Salt, seal, sign and seal a report: the final bytes, never to be made again for this sequence."""
+    """Salt, seal, sign and seal a report; claim and detail are never to be made again for this sequence."""
     chain, mid, epoch, sequence = identity.chain_id, identity.mid, identity.epoch, draft.sequence
     nonce = report_nonce(epoch, sequence)
     salt = random_bytes(SALT_SIZE)
@@ -95,7 +144,12 @@ def seal_report(identity: Identity, seed: SecretSeed, draft: Draft, period: Peri
     )
     claim = make_claim(draft, epoch, salt, sha256(detail).digest(), period.commitment)
     raw = sign_transaction(seed, chain, Role.METER, mid, sequence, draft.time, Kind.REPORT, claim)
-    context = seal_context(chain, period.channel)
+    return _sealed(identity, raw, detail, period, sequence, draft.carried_out)
+
+
+def _sealed(
+    identity: Identity, raw: bytes, detail: bytes, period: PeriodKeys, sequence: int, carried_out: int
+) -> Wire:
+    nonce, context = report_nonce(identity.epoch, sequence), seal_context(identity.chain_id, period.channel)
     sealed = seal_aead(period.channel_key, nonce, encode([raw, detail]), context)
-    wire = encode(SealedReport(period.channel, sequence, sealed))
-    return Wire(period.channel, sequence, draft.carried_out, wire)
+    return Wire(period.channel, sequence, carried_out, encode(SealedReport(period.channel, sequence, sealed)))

@@ -1,8 +1,9 @@
 """Sending what a meter's outbox holds, until the grid has acknowledged it (paper IV-B; store and forward).
 
 Reports go out in order. What the grid has already is acknowledged, whatever became of the first answer. A
-report that is signed ahead of the ledger's time waits, and what follows with it; one that can never be taken
-is put aside with its rule, so that it does not block the way.
+report that is signed ahead of the ledger's time waits, and what follows with it. So does one that is sealed
+to a contract key which has ended, until the meter has heard of its successor. One that can never be taken is
+put aside with its rule, so that it does not block the way.
 
 Left out: when to try again.
 """
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from gridmonitoring.errors import CannotOpen, GridMonitoringError, Refused
+from gridmonitoring.errors import CannotOpen, GridMonitoringError, Refused, UserError
 from gridmonitoring.runtime.meter_port import GridPort, Outcome
 from gridmonitoring.runtime.storage.outbox import Outbox, Pending
 
@@ -23,6 +24,8 @@ TAKEN_BEFORE = "replayed"
 """Rule by which the grid answers what it has."""
 TOO_EARLY = "time_in_future"
 """Rule by which the grid answers what is signed too far ahead of its block time."""
+KEY_ENDED = "contract_key_ended"
+"""Rule by which the grid answers what is sealed to a contract key that has ended."""
 
 
 class Flushed(Struct, frozen=True):
@@ -66,7 +69,7 @@ def _send(
         outcome = _offer_again(port, outbox, pending) if isinstance(first, CannotOpen) else first
         if not isinstance(outcome, GridMonitoringError) or _rule(outcome) == TAKEN_BEFORE:
             done.append(pending)
-        elif _rule(outcome) == TOO_EARLY:
+        elif _must_wait(outcome):
             break
         else:
             never.append((pending, _rule(outcome)))
@@ -76,7 +79,15 @@ def _send(
 def _offer_again(port: GridPort, outbox: Outbox, pending: Pending) -> Outcome:
     """Send a report once more after its channel's offer, to a node that lost or never had it."""
     offer = outbox.offer(pending.wire.channel)
-    return port.send([pending.wire.wire] if offer is None else [offer, pending.wire.wire])[-1]
+    if offer is None:
+        return port.send([pending.wire.wire])[0]
+    offered, sent = port.send([offer, pending.wire.wire])
+    return sent if offered is None else offered
+
+
+def _must_wait(error: GridMonitoringError) -> bool:
+    """Tell whether a later answer can be another: time passes, keys are told, what a node lacks is mended."""
+    return isinstance(error, UserError) or _rule(error) in (TOO_EARLY, KEY_ENDED)
 
 
 def _rule(error: GridMonitoringError) -> str:

@@ -9,10 +9,12 @@ Left out: serving other processes (`runtime.service`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from gridmonitoring.blockchain.contract_keys import in_force
 from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import ErasureRow, PartyRow, Table, party_key
@@ -26,6 +28,7 @@ from gridmonitoring.runtime.columns.paths import DataCenterPaths
 from gridmonitoring.runtime.consensus.application import Application, Receipt
 from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
+from gridmonitoring.runtime.contract_keys import held_secrets
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.ingest import Arriving, Ingest, Opened
@@ -37,6 +40,8 @@ from gridmonitoring.runtime.opening import level, open_application, open_details
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
+
+_LOG = logging.getLogger("gridmonitoring.node")
 
 Outcome = int | GridMonitoringError | None
 """Log index of an accepted transaction, why it was refused, or None for a channel offer that was taken."""
@@ -62,7 +67,7 @@ class Network:
         self.engine = EmbeddedEngine([])
         self.copier: Copier | None = None
         """Keeps the data center's copies; None where this network has no data center."""
-        self.key_failures = KeyFailures({}, b"", b"")
+        self.key_failures = KeyFailures({}, b"", ())
         """What failed of the nodes' work with keys."""
         try:
             self._open()
@@ -74,11 +79,7 @@ class Network:
         self.document = self.directory.genesis.read_bytes()
         self.genesis: Genesis = decode_genesis(self.document)
         self.chain_id = chain_id_of(self.document)
-        _, _, contract = read_keys(self.directory.key_file("contract"))
-        self._contract_secret = contract.hpke_secret
-        names = [validator.name for validator in self.genesis.validators]
-        folders = {name: self.directory.node(name) for name in names}
-        self.key_failures = KeyFailures(folders, self.chain_id, self._contract_secret)
+        self._secrets = held_secrets(self.directory)
         self.engine = EmbeddedEngine([self._validator(v.name, v.node) for v in self.genesis.validators])
         for validator in self.engine.validators:
             self.bring_up(validator)
@@ -87,10 +88,33 @@ class Network:
         if not self.engine.voting():
             reasons = "; ".join(f"{v.name}: {v.halted}" for v in self.engine.validators)
             raise StorageError(f"no validator's files can be used ({reasons})")
+        self._open_key_failures()
         self.nodes = {v.node: self.signer(v.name) for v in self.engine.validators}
         """Party ID -> signer of each node that this operator runs."""
         self.duties = Duties(self)
         settle_memory()
+
+    def _open_key_failures(self) -> None:
+        """Open the nodes' secure databases; raises `UserError` where no key file has the key in force."""
+        number, key = in_force(self.row, self.genesis, self.application.log.log.size)
+        present = self._secrets.get(key.key)
+        if present is None:
+            raise UserError(f"no key file in {self.directory.keys} holds contract key {number}, in force")
+        earlier = [secret for secret in self._secrets.values() if secret != present]
+        folders = {v.name: self.directory.node(v.name) for v in self.genesis.validators}
+        self.key_failures = KeyFailures(folders, self.chain_id, [present, *earlier])
+
+    def go_over(self, number: int, key: bytes) -> None:
+        """Go over to another contract key, which is in force; an operator without its secret is told."""
+        try:
+            self._secrets.update(held_secrets(self.directory))
+        except UserError as error:
+            _LOG.error("the contract keys: %s", error)
+        present = self._secrets.get(key)
+        if present is None:
+            _LOG.error("no key file in %s holds contract key %d, in force", self.directory.keys, number)
+        else:
+            self.key_failures.seal_to(present)
 
     def _open_copier(self) -> None:
         """Have copies go to the data center, where this network has one."""
@@ -121,7 +145,7 @@ class Network:
             validator.take_down(str(error))
             return
         self.ingests[validator.name] = Ingest(
-            application, self.details[validator.name], self._contract_secret, self._pool
+            application, self.details[validator.name], self._secrets, self._pool
         )
         application.copying = copies_of if self.copier else None
         validator.resume(application)

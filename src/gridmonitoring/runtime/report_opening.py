@@ -69,8 +69,8 @@ class OpeningTask(Struct, array_like=True, frozen=True):
 
     chain_id: bytes
     """The chain."""
-    secret: bytes
-    """The contract's HPKE secret key."""
+    secrets: dict[bytes, bytes]
+    """Contract key -> its HPKE secret key."""
     offers: list[bytes]
     """Channel offers to open first."""
     parcels: list[Parcel]
@@ -107,7 +107,7 @@ def run_task(encoded: bytes) -> bytes:
     channels: list[Channel | None] = []
     for offer in task.offers:
         try:
-            channel = known[channel_id(offer)] = open_offer(offer, task.secret, task.chain_id)
+            channel = known[channel_id(offer)] = open_offer(offer, task.secrets, task.chain_id)
             channels.append(channel)
         except (EncodingError, CannotOpen):
             channels.append(None)

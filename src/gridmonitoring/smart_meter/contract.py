@@ -48,7 +48,8 @@ class MeterContract:
     def __init__(self, identity: Identity, memory: Memory) -> None:
         standing = memory.standing
         self.identity = identity
-        self.terms = Terms(memory.terms.agreement, memory.terms.tariffs, identity.contract_key)
+        kept = memory.terms
+        self.terms = Terms(kept.agreement, kept.tariffs, kept.contract_key)
         self.registers = Registers(standing.registers)
         self.channels = Channels(standing.channels)
         self.sequence, self.signed = standing.sequence, standing.signed

@@ -24,7 +24,7 @@ class Identity(Struct, frozen=True):
     chain_id: Bytes32
     """The chain."""
     contract_key: bytes
-    """HPKE public key that reports are sealed to; scripts name it."""
+    """Contract key of genesis, which a device begins with; the one in use is in `Terms`."""
     mid: Bytes16
     """Meter ID."""
     epoch: int
@@ -101,7 +101,7 @@ class Memory(Struct, frozen=True):
     standing: Standing
     """Changes with every report."""
     terms: TermsState
-    """Changes with an agreement or a tariff."""
+    """Changes with an agreement, a tariff or another contract key."""
     books: BooksState | None
     """Changes with money; none before the installation."""
     readers: bytes = b""

@@ -5,8 +5,9 @@ expired and what comes twice is not done, and reported as ignored.
 
 Commands about money and terms (credit, reversal, penalty, compensation, closing, script) tell what the
 ledger has already done, so they hold however late they come: else consumer and grid would count differently
-for ever. So does the command that says who may read, or a revoked reader would be let in for ever. The others
-are wishes about the relay; an old one is not carried out.
+for ever. So does the command that says who may read, or a revoked reader would be let in for ever, and the
+one that names the contract key, without which no node can open a report. The others are wishes about the
+relay; an old one is not carried out.
 
 Left out: opening and proof of commands, and the order in which they are handed over (`runtime`).
 """
@@ -15,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow
+from gridmonitoring.blockchain.state_rows import CommandKind, CommandRow, ContractKeyDocument
 from gridmonitoring.contracts.agreement import decode_agreement
 from gridmonitoring.contracts.consent import decode_readers
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event, MeterState
+from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.energy_center.credit import Account, settle
 from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import (
+    BadPublicKey,
     ContractError,
     CreditError,
     EncodingError,
@@ -31,6 +34,7 @@ from gridmonitoring.errors import (
     StatementDiffers,
     TariffError,
 )
+from gridmonitoring.keys.sealed_boxes import SuiteNumber, check_hpke_key
 from gridmonitoring.smart_meter.books import Order
 from gridmonitoring.smart_meter.claims import Draft
 from gridmonitoring.smart_meter.contract import MeterContract
@@ -46,7 +50,7 @@ MONEY = frozenset(
     }
 )
 """Commands that move money."""
-LASTING = MONEY | {CommandKind.SCRIPT, CommandKind.GRANTS}
+LASTING = MONEY | {CommandKind.SCRIPT, CommandKind.GRANTS, CommandKind.CONTRACT_KEY}
 """Commands that hold after their expiry, because the ledger has done its part already."""
 
 EVENTS: Mapping[CommandKind, Event] = {
@@ -94,6 +98,8 @@ def carry_out(
         return drafts
     if command.kind is CommandKind.GRANTS:
         return drafts + _let_in(contract, command, time)
+    if command.kind is CommandKind.CONTRACT_KEY:
+        return drafts + _change_key(contract, command, time)
     return drafts + _switch(contract, command, time)
 
 
@@ -190,7 +196,7 @@ def _change_terms(
     """Settle by the old terms, then go on by the new ones."""
     try:
         agreement = decode_agreement(command.document)
-        terms = Terms(agreement, tariffs, contract.identity.contract_key)
+        terms = Terms(agreement, tariffs, contract.terms.contract_key)
         if agreement.mid != contract.identity.mid or terms.tariff_at(time).valid_from_ms >= time:
             raise MeterError("the agreement is another meter's, or its tariff is not in force yet")
     except (ContractError, EncodingError, MeterError, TariffError):
@@ -226,6 +232,19 @@ def _let_in(contract: MeterContract, command: CommandRow, time: int) -> list[Dra
     contract.readers = command.document
     if command.height:
         return _show(contract, command, time)
+    return []
+
+
+def _change_key(contract: MeterContract, command: CommandRow, time: int) -> list[Draft]:
+    """Seal to another contract key from here on; the script names it, and says what it said before."""
+    try:
+        told = decode(command.document, ContractKeyDocument)
+        if told.suite != SuiteNumber.X25519:
+            return ignore(contract, time)
+        check_hpke_key(told.key)
+    except (BadPublicKey, EncodingError):
+        return ignore(contract, time)
+    contract.terms = Terms(contract.terms.agreement, contract.terms.tariffs, told.key)
     return []
 
 

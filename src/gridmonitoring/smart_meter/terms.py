@@ -1,4 +1,4 @@
-"""The terms that a meter runs under: agreement, script, and the tariffs that follow each other (paper IV-D).
+"""The terms that a meter runs under: agreement, script and its contract key, successive tariffs (IV-D, II-B).
 
 The script is generated from the agreement as on the grid, so its hash is what form and parent block name.
 The tariff in force at a time follows from the agreement's tariff by the same rule as on the grid.
@@ -9,8 +9,9 @@ Left out: where terms come from and their proofs (`command_check`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gridmonitoring.contracts.agreement import Agreement, check_agreement
 from gridmonitoring.contracts.script import ScriptMachine, generate_script, machine_for, script_hash
@@ -19,22 +20,24 @@ from gridmonitoring.errors import MeterError
 from gridmonitoring.smart_meter.registers import NEVER, WATT_MINUTES
 
 
-class TermsState(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="meter-terms/1"):
-    """Agreement and tariffs, to be kept through a power cut."""
+class TermsState(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="meter-terms/2"):
+    """Agreement, tariffs and contract key, to be kept through a power cut."""
 
     agreement: Agreement
     """The agreement in force."""
     tariffs: tuple[Tariff, ...]
     """Its tariffs, in order of validity."""
+    contract_key: Annotated[bytes, Meta(max_length=2048)]
+    """HPKE key of the network that the script names and reports are sealed to."""
 
 
 class Terms:
     """What a meter needs of an agreement, worked out once."""
 
-    __slots__ = ("_state", "agreement", "machine", "script", "tariffs")
+    __slots__ = ("_state", "agreement", "contract_key", "machine", "script", "tariffs")
 
     def __init__(self, agreement: Agreement, tariffs: Sequence[Tariff], contract_key: bytes) -> None:
-        """`tariffs` are the agreement's and all that are known to follow it; `contract_key` the network's.
+        """`tariffs` are the agreement's and all that are known to follow it; `contract_key` the one to name.
 
         Raises `ContractError`, `TariffError` or `MeterError`.
         """
@@ -45,14 +48,16 @@ class Terms:
         """The agreement in force."""
         self.tariffs = tuple(tariffs)
         """Its tariffs, in order of validity."""
+        self.contract_key = contract_key
+        """HPKE key of the network that the script names and reports are sealed to."""
         self.script = script_hash(script)
         """Hash of its script."""
         self.machine: ScriptMachine = machine_for(self.script, lambda: script)
         """The script, ready to run."""
-        self._state = TermsState(agreement, self.tariffs)
+        self._state = TermsState(agreement, self.tariffs, contract_key)
 
     def state(self) -> TermsState:
-        """Return agreement and tariffs; the same object until they change."""
+        """Return what is to be kept; the same object until it changes."""
         return self._state
 
     def learn(self, tariffs: Sequence[Tariff]) -> bool:
@@ -64,7 +69,7 @@ class Terms:
             return False
         _check_succession(self.agreement.tariff, tariffs)
         self.tariffs = tuple(tariffs)
-        self._state = TermsState(self.agreement, self.tariffs)
+        self._state = TermsState(self.agreement, self.tariffs, self.contract_key)
         return True
 
     def tariff_at(self, time_ms: int) -> Tariff:

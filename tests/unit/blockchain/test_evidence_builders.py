@@ -42,7 +42,7 @@ def test_a_chain_is_a_source() -> None:
         lambda story: build_block(story.chain, MID, 1, (story.form,)),
         lambda story: build_block(story.chain, MID, 0, story.installation[:1]),
         lambda story: build_message(story.chain, story.form),
-        lambda story: build_command(story.chain, MID, 3),
+        lambda story: build_command(story.chain, MID, 4),
         lambda story: build_statement(story.chain, bytes(16)),
         lambda story: build_bill(story.chain, story.hidden),
     ],

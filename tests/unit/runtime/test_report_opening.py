@@ -14,8 +14,8 @@ from gridmonitoring.errors import CannotOpen, GridMonitoringError, Malformed, No
 from gridmonitoring.keys.channels import ChannelOffer, SealedReport
 from gridmonitoring.runtime.bench.population import ReportTask, Writers
 from gridmonitoring.runtime.bench.setting import Setting, populate
+from gridmonitoring.runtime.contract_keys import held_secrets
 from gridmonitoring.runtime.ingest import OFFER_HEAD, Ingest, Opened
-from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.network import Network, outcomes
 from gridmonitoring.runtime.signature_checker import WORTH_A_WORKER, SignatureChecker, VerifierPool
 
@@ -48,8 +48,7 @@ def ingest(network: Network, pool: VerifierPool | None = None) -> Ingest:
     """Return a node's way in that knows no channel and no signature yet."""
     (details,) = network.details.values()
     network.application.checker = SignatureChecker(pool)
-    secret = read_keys(network.directory.key_file("contract"))[2].hpke_secret
-    return Ingest(network.application, details, secret, pool)
+    return Ingest(network.application, details, held_secrets(network.directory), pool)
 
 
 def comparable(opened: Opened) -> list[object]:

@@ -4,7 +4,8 @@
 the data are encrypted using the authenticator contract key [and] sent to a secure database." What failed is
 sealed to the contract key; outside stand only times and a count. Identical findings are one entry with a
 count, found by a keyed hash, so the file does not tell what they are. A flood of different ones is bounded:
-past `MAX_ENTRIES` they are counted together, by kind.
+past `MAX_ENTRIES` they are counted together, by kind. Where the contract key changes, all is sealed to the
+new one and nothing of what was sealed to the other is left in the file.
 
 Known findings are counted in memory and written with the next new one, when they are read, or at the end: a
 flood of the same costs no disk. Left out: violations, which are on the ledger.
@@ -13,7 +14,7 @@ flood of the same costs no disk. Left out: violations, which are on the ledger.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import apsw
@@ -23,10 +24,11 @@ from msgspec.structs import replace
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Millis, Unsigned
 from gridmonitoring.encoding.cbor import decode, encode
-from gridmonitoring.errors import StorageError
+from gridmonitoring.errors import CannotOpen, StorageError
 from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info, hpke_public_key, open_box
 from gridmonitoring.runtime.storage.database import open_database
 
+PUT = "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS failure (
     id BLOB PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
@@ -68,16 +70,24 @@ class Entry(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
 class FailureStore:
     """One node's failed signatures and openings."""
 
-    def __init__(self, path: Path, chain_id: bytes, contract_secret: bytes, seal: Seal) -> None:
-        """Open or create a file; raises `StorageError`."""
+    def __init__(self, path: Path, chain_id: bytes, secrets: Sequence[bytes], seal: Seal) -> None:
+        """Open or create a file; `secrets` are the contract key's and those of earlier ones.
+
+        Raises `StorageError`, or `CannotOpen` where an entry is sealed to another key.
+        """
         self.path = path
-        self._secret = contract_secret
-        self._key = hpke_public_key(contract_secret)
-        self._info = box_info(Purpose.FAILURE, chain_id, b"", 0, 0, self._key)
+        self._chain_id = chain_id
+        self._secret = secrets[0]
         self._seal = seal
         self._db = open_database(path, SCHEMA)
-        self._known: dict[bytes, Entry] = dict(self._read())
+        self._known: dict[bytes, Entry] = {}
         self._unwritten: set[bytes] = set()
+        former = False
+        for entry_id, entry, secret in self._read(secrets):
+            former = former or secret != self._secret
+            self._known[entry_id] = entry
+        if former:
+            self._write_anew()
 
     def close(self) -> None:
         """Write what is only counted, and close the file."""
@@ -107,25 +117,64 @@ class FailureStore:
 
     def flush(self) -> None:
         """Write what was counted; raises `StorageError`."""
-        rows = []
-        for entry_id in self._unwritten:
-            entry = self._known[entry_id]
-            box = self._seal(self._key, self._info, encode(entry.finding))
-            rows.append((entry_id, entry.first, entry.last, entry.count, box))
+        rows = self._rows(self._unwritten)
         try:
             with self._db:
-                self._db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)", rows)
+                self._db.executemany(PUT, rows)
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
         self._unwritten.clear()
 
+    def seal_to(self, secret: bytes) -> None:
+        """Seal every entry to another contract key; raises `StorageError`."""
+        if secret != self._secret:
+            self._secret = secret
+            self._write_anew()
+
+    def _write_anew(self) -> None:
+        """Write everything under the present key; nothing of what was there is left in file or log."""
+        entries = list(self._known.values())
+        self._known = {self._identifier(entry.finding): entry for entry in entries}
+        rows = self._rows(self._known)
+        try:
+            self._db.pragma("secure_delete", "ON")
+            with self._db:
+                self._db.execute("DELETE FROM failure")
+                self._db.executemany(PUT, rows)
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except apsw.Error as error:
+            raise StorageError(f"{self.path.name}: {error}") from error
+        self._unwritten.clear()
+
+    def _rows(self, entry_ids: Iterable[bytes]) -> list[tuple[bytes, int, int, int, bytes]]:
+        """Return entries as they are stored, sealed to the present key."""
+        key = hpke_public_key(self._secret)
+        info = self._info(key)
+        found = [(entry_id, self._known[entry_id]) for entry_id in entry_ids]
+        return [(i, e.first, e.last, e.count, self._seal(key, info, encode(e.finding))) for i, e in found]
+
+    def _info(self, key: bytes) -> bytes:
+        return box_info(Purpose.FAILURE, self._chain_id, b"", 0, 0, key)
+
     def _identifier(self, finding: Finding) -> bytes:
         return hmac.digest(self._secret, encode(finding), "sha256")[:16]
 
-    def _read(self) -> Iterable[tuple[bytes, Entry]]:
+    def _read(self, secrets: Sequence[bytes]) -> Iterable[tuple[bytes, Entry, bytes]]:
+        """Yield each entry with the secret that opens it."""
         try:
             for entry_id, first, last, count, box in self._db.execute("SELECT * FROM failure"):
-                plain = open_box(SuiteNumber.X25519, self._secret, self._info, box)
-                yield bytes(entry_id), Entry(decode(plain, Finding), int(first), int(last), int(count))
+                plain, secret = self._opened(box, secrets)
+                entry = Entry(decode(plain, Finding), int(first), int(last), int(count))
+                yield bytes(entry_id), entry, secret
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
+
+    def _opened(self, box: bytes, secrets: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """Return what is in a box, and the secret that opens it; raises `CannotOpen` where none does."""
+        for secret in secrets:
+            try:
+                return open_box(SuiteNumber.X25519, secret, self._info(hpke_public_key(secret)), box), secret
+            except CannotOpen:
+                continue
+        raise CannotOpen(f"{self.path.name}: an entry is sealed to a key that is not held here")

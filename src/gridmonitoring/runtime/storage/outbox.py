@@ -93,12 +93,17 @@ class Outbox:
         memory: Mapping[str, bytes],
         wires: Sequence[Wire] = (),
         keys: Sequence[WrappedKey] = (),
+        *,
+        anew: bool = False,
     ) -> None:
         """Store parts of a meter's memory, what it has to send and keys to hand over, all or nothing.
 
-        Durable when it returns. Raises `StorageError`.
+        `anew`: `wires` take the place of all that waits. Durable when it returns. Raises `StorageError`.
         """
         with self._transaction() as db:
+            if anew:
+                db.execute("DELETE FROM outgoing WHERE mid = ?", (mid,))
+                db.execute("DELETE FROM offer WHERE mid = ?", (mid,))
             for part, value in memory.items():
                 db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (mid, part, value))
             for item in wires:
@@ -126,6 +131,10 @@ class Outbox:
             Pending(int(position), Wire(bytes(channel), int(sequence), int(carried_out), bytes(wire)))
             for position, channel, sequence, carried_out, wire in self._query(sql, mid, limit)
         ]
+
+    def channels(self, mid: bytes) -> set[bytes]:
+        """Return the channels of a meter's bytes that were not acknowledged."""
+        return {bytes(c) for (c,) in self._query("SELECT DISTINCT channel FROM outgoing WHERE mid = ?", mid)}
 
     def count(self, mid: bytes) -> int:
         """Return how many wire messages of a meter were not acknowledged."""

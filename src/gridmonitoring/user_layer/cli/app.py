@@ -15,6 +15,7 @@ from gridmonitoring.user_layer.cli.access import access_log, erase, grant, revok
 from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
 from gridmonitoring.user_layer.cli.contract import clear, dispute, rebuild_views, resolve, supply_app
+from gridmonitoring.user_layer.cli.contract_key import rotate_key
 from gridmonitoring.user_layer.cli.data import app as data_app
 from gridmonitoring.user_layer.cli.demo import demo
 from gridmonitoring.user_layer.cli.evidence import evidence
@@ -46,7 +47,7 @@ app.command()(revoke)
 app.command()(read)
 app.command()(erase)
 app.command("access-log")(access_log)
-for other in (dispute, resolve, clear, rebuild_views):
+for other in (dispute, resolve, clear, rebuild_views, rotate_key):
     app.command()(other)
 app.add_typer(supply_app, name="supply")
 app.add_typer(meter_app, name="meter")

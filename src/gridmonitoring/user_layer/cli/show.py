@@ -17,6 +17,7 @@ from gridmonitoring.runtime.client import open_grid
 from gridmonitoring.runtime.grid_port import Grid
 from gridmonitoring.runtime.storage.truth import decode_body
 from gridmonitoring.runtime.views.contract_database import Query
+from gridmonitoring.user_layer.cli.contract_key import contract_key
 from gridmonitoring.user_layer.cli.options import DirectoryPath, find_meter
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing
 from gridmonitoring.user_layer.cli.show_failures import failures
@@ -34,10 +35,12 @@ from gridmonitoring.user_layer.cli.show_violation import (
 from gridmonitoring.user_layer.cli.times import parse_time, time_text
 
 app = typer.Typer(
-    help="Show a network, a meter, its thread of blocks, one block, or violations.", rich_markup_mode=None
+    help="Show a network, a meter, its thread of blocks, one block, violations, keys.",
+    rich_markup_mode=None,
 )
 
 app.command()(failures)
+app.command("contract-key")(contract_key)
 
 MeterArgument = Annotated[
     str, typer.Argument(metavar="MID", help="Meter ID, or the beginning of one that no other has.")
