@@ -26,8 +26,12 @@ def test_however_it_grew_and_restarted_the_log_is_the_same_tree(
 
     for step in steps:
         trial = log.copy()
-        for leaf in LEAVES[log.size : log.size + step]:
-            trial.append(leaf)
+        leaves = LEAVES[log.size : log.size + step]
+        if data.draw(st.booleans(), "at once"):
+            trial.extend(leaves)
+        else:
+            for leaf in leaves:
+                trial.append(leaf)
         if data.draw(st.booleans(), "commit"):
             kept.update({(tile.level, tile.index): tile.hashes for tile in trial.take_tiles()})
             log = trial

@@ -11,7 +11,8 @@ Left out: tile paths and serving them; where tiles are kept, which is a function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -96,6 +97,22 @@ class TransactionLog:
             level += 1
         self.size += 1
 
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add the hashes of the next leaves, as `append` one by one would: all but a tile's last at once."""
+        at = 0
+        while at < len(leaves):
+            if self.size % TILE_WIDTH:
+                self.append(leaves[at])
+                at += 1
+                continue
+            if not self._tails:
+                self._push(())
+            part = leaves[at : at + TILE_WIDTH - 1]
+            self._tails[0] = bytearray(b"".join(part))
+            self._peaks[0] = _peaks_of(part)
+            self.size += len(part)
+            at += len(part)
+
     def frontier(self) -> CompactRange:
         """Return size and peaks, all that an appending verifier needs."""
         return CompactRange(self.size, b"".join(reversed(self._peaks)))
@@ -168,6 +185,17 @@ def tile_root(hashes: bytes) -> bytes:
     if len(hashes) != TILE_SIZE:
         raise MerkleError(f"a tile of {len(hashes)} bytes is not complete")
     return _root_of(hashes)
+
+
+def _peaks_of(leaves: Sequence[bytes]) -> bytes:
+    """Return the peaks of a tree of these leaf hashes."""
+    nodes, peaks, hash_of = list(leaves), b"", hashlib.sha256
+    while nodes:
+        if len(nodes) % 2:
+            peaks = nodes.pop() + peaks
+        pairs = zip(nodes[::2], nodes[1::2], strict=True)
+        nodes = [hash_of(b"\x01" + left + right).digest() for left, right in pairs]
+    return peaks
 
 
 def _root_of(hashes: bytes) -> bytes:

@@ -35,6 +35,10 @@ _FRAME = b"\x84\x43" + _PROTECTED + b"\xa0"
 _FRAME_LENGTH = len(_FRAME)
 _TO_BE_SIGNED = b"\x84\x6aSignature1\x43" + _PROTECTED
 _SIGNATURE_HEAD = b"\x58\x40"
+_SHORT_START = _FRAME_LENGTH + 2
+"""Where a payload of 24 to 255 bytes begins."""
+_SHORT_FRAME = _SHORT_START + 66
+"""Bytes around such a payload."""
 _HEAD_LENGTHS = {0x58: 2, 0x59: 3, 0x5A: 5}  # of byte strings of 24, 256, 65,536 bytes and more
 
 
@@ -93,6 +97,10 @@ def split(message: bytes) -> tuple[bytes, bytes]:
 
     Nothing is verified.
     """
+    size = len(message) - _SHORT_FRAME
+    is_short = 24 <= size < 256 and message[:_SHORT_START] == _FRAME + bytes((0x58, size))
+    if is_short and message[-66:-64] == _SIGNATURE_HEAD:  # as most are
+        return message[_SHORT_START:-66], message[-64:]
     if message[:_FRAME_LENGTH] != _FRAME or len(message) < _FRAME_LENGTH + 67:
         raise Malformed("not a COSE_Sign1 with EdDSA and an empty unprotected header")
     payload = message[_payload_start(message) : -66]

@@ -10,6 +10,8 @@ Left out: the state, which the application's tree is the reference of, and readi
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +25,7 @@ from gridmonitoring.errors import BlockError, EncodingError, Tampered
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.processing.thread_check import ThreadCheck
 from gridmonitoring.runtime.chain_check import REMEMBERED
+from gridmonitoring.runtime.detail_check import Claim, claim_in
 from gridmonitoring.runtime.signature_checker import SignatureChecker
 from gridmonitoring.runtime.signed_chain import LogEntry, SignedChain
 from gridmonitoring.runtime.storage.tables import Values
@@ -43,6 +46,41 @@ def digest(rows: Any) -> bytes:
     return sha256(_PLAIN.encode(rows)).digest()
 
 
+def block_digest(row: Values, body_hash: bytes = b"") -> bytes:
+    """Return a digest of a stored block, whatever is in its columns; equal for equal ones alone.
+
+    `body_hash` is the SHA-256 of its transactions where it is known.
+    """
+    height, header, body, note = row
+    if isinstance(body, bytes):
+        return digest((height, header, (body_hash or sha256(body).digest(),), note))
+    return digest((height, header, body, note))
+
+
+Claimed = tuple[int, bytes, int, bytes]
+"""(log index, MID, signed time ms, SHA-256 of the ciphertext) of a detail as the log names it."""
+
+_INT = rb"(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})"
+_REPORT = re.compile(
+    rb"\x84\x43\xa1\x01\x27\xa0(?:\x58.|\x59..)\x87\x17\x01\x0b\x50(.{16})"
+    rb"%b\x1b(.{8})\x88%b%b%b%b%b\x58\x20(.{32})" % (_INT, *[_INT] * 5),
+    re.DOTALL,
+)
+"""A logged report as most are: MID, time, hash of its detail."""
+_REPORT_HEAD = encode([int(Kind.REPORT), 1])[1:]
+"""How the payload of any report begins, after its array's head."""
+_HEAD_SIZE = 16
+"""Bytes of a COSE_Sign1 before that, and it."""
+
+
+def claim_at(raw: bytes) -> Claim | None:
+    """Return (MID, signed time ms, hash of its detail) of a log entry that is a report, else None."""
+    if found := _REPORT.match(raw):
+        mid, time, named = found.groups()
+        return mid, int.from_bytes(time, "big"), named
+    return claim_in(raw) if _REPORT_HEAD in raw[:_HEAD_SIZE] else None
+
+
 class Unit(Struct):
     """Some consecutive blocks."""
 
@@ -61,7 +99,15 @@ class Unit(Struct):
     size: int
     """Bytes of transactions."""
     details: set[bytes]
-    """Digests of rows of `detail` that were found good."""
+    """Digests of its details that were found good although some of them are erased."""
+    claims: list[Claimed]
+    """What its reports say of their details, while it is the last unit."""
+    claimed: bytes
+    """Digest of what they say, once it is full."""
+
+    def expected(self) -> bytes:
+        """Return the digest of its details by log index, MID, time and SHA-256 of the ciphertext."""
+        return self.claimed or digest(self.claims)
 
 
 class Reference:
@@ -102,16 +148,17 @@ class Reference:
         entries = self.chain.decode(body)
         self._keep(row, self.chain.apply(block, entries))
         if not isinstance(entries, EncodingError):
-            self._follow_threads(entries)
+            self._read(entries, block.header.first)
 
     def _keep(self, row: Values, commit: Commit) -> None:
         header = commit.block.header
         if not self.units or self._is_full(self.units[-1]):
             height, size = header.height, header.first
-            self.units.append(Unit(height, height, size, size, sha256(), [], 0, set()))
+            self._seal()
+            self.units.append(Unit(height, height, size, size, sha256(), [], 0, set(), [], b""))
         unit = self.units[-1]
         unit.last, unit.end = header.height, header.first + header.count
-        unit.blocks.update(digest(row))
+        unit.blocks.update(block_digest(row, header.body))
         unit.details = set()
         unit.size += len(commit.block.body)
         if header.count:
@@ -121,21 +168,36 @@ class Reference:
         self.segments += [sha256(ids).digest() for _, ids in commit.segments]
         self.handovers.update(commit.handovers)
 
+    def _seal(self) -> None:
+        """Keep of the last unit's claims their digest alone."""
+        if self.units:
+            unit = self.units[-1]
+            unit.claimed, unit.claims = unit.expected(), []
+
     def _is_full(self, unit: Unit) -> bool:
         return unit.last - unit.first + 1 >= UNIT_BLOCKS or unit.size >= UNIT_BYTES
 
-    def _follow_threads(self, entries: Any) -> None:
-        """Follow parent and side blocks; what is no report and short of reading is passed over."""
-        for entry in entries:
-            if _may_be_block(entry):
-                payload = decode_payload(split(entry.raw)[0])
-                try:
-                    if payload.kind == Kind.LOCK:
-                        self.threads.lock(payload.body)
-                    elif payload.kind == Kind.SIDE_BLOCK:
-                        self.threads.side_block(payload.body)
-                except (BlockError, EncodingError) as error:
-                    self.thread_faults.append(str(error))
+    def _read(self, entries: Sequence[LogEntry], first: int) -> None:
+        """Note what reports say of their details; follow parent and side blocks."""
+        claims, match = self.units[-1].claims, _REPORT.match  # one call less for each report
+        for index, entry in enumerate(entries, first):
+            if found := match(entry.raw):
+                mid, time, named = found.groups()
+                claims.append((index, mid, int.from_bytes(time, "big"), named))
+            elif claim := claim_at(entry.raw):
+                claims.append((index, *claim))
+            elif _may_be_block(entry):
+                self._follow_thread(entry)
+
+    def _follow_thread(self, entry: LogEntry) -> None:
+        payload = decode_payload(split(entry.raw)[0])
+        try:
+            if payload.kind == Kind.LOCK:
+                self.threads.lock(payload.body)
+            elif payload.kind == Kind.SIDE_BLOCK:
+                self.threads.side_block(payload.body)
+        except (BlockError, EncodingError) as error:
+            self.thread_faults.append(str(error))
 
 
 def _may_be_block(entry: LogEntry) -> bool:

@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from gridmonitoring.blockchain.bodies import Erase
 from gridmonitoring.blockchain.checkpoint import Checkpoint
-from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import EncodingError, Tampered
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.chain_head import ChainHead
@@ -47,9 +46,12 @@ class SignedChain(ChainHead):
     def decode(self, body: bytes) -> Sequence[LogEntry] | EncodingError:
         """Return a block's transactions with their IDs, or why they cannot be read."""
         try:
-            return [LogEntry(raw, sha256d(split(raw)[0])) for raw in decode_body(body)]
+            raws = decode_body(body)
+            payloads = [split(raw)[0] for raw in raws]
         except EncodingError as error:
             return error
+        ids = [sha256(sha256(payload).digest()).digest() for payload in payloads]
+        return list(map(LogEntry, raws, ids))
 
     def begin(self, blocks: Iterable[tuple[StoredBlock, Sequence[LogEntry] | EncodingError]]) -> Ahead:
         """Start checking the signatures of the blocks' notes."""
@@ -70,8 +72,7 @@ class SignedChain(ChainHead):
         signed = self.require(block, len(entries))
         # 2
         log = self.log.copy()
-        for entry in entries:
-            log.append(sha256(b"\0" + entry.raw).digest())
+        log.extend([sha256(b"\0" + entry.raw).digest() for entry in entries])
         if log.root() != signed.log_root:
             raise Tampered("block", str(block.header.height), "it leads to another log than its note says")
         handovers = self._handovers(block.header.height, signed)

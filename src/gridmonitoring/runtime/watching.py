@@ -15,7 +15,7 @@ from typing import Any
 
 from gridmonitoring.blockchain.bodies import Part
 from gridmonitoring.errors import StorageError, Tampered
-from gridmonitoring.runtime.reference import Reference, digest
+from gridmonitoring.runtime.reference import Reference, block_digest
 from gridmonitoring.runtime.storage.tables import Values
 from gridmonitoring.runtime.under_watch import NodeUnderWatch, Slices, Suspicion
 from gridmonitoring.runtime.watching_details import watch_channels, watch_details, watch_wrapped
@@ -73,7 +73,7 @@ def _blocks(node: NodeUnderWatch, reference: Reference) -> Slices:
         )
         found = sha256()
         for row in rows:
-            found.update(digest(row))
+            found.update(block_digest(row))
         same = found.digest() == unit.blocks.digest()
         if not same:
             yield Suspicion(node.name, Part.BLOCK, (unit.first,), f"differs up to block {unit.last}")

@@ -5,36 +5,27 @@ Left out: details that no node has any more, which may have been erased.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 from gridmonitoring.blockchain.bodies import Part
 from gridmonitoring.keys.channels import channel_id
-from gridmonitoring.runtime.detail_check import claim_in, detail_fault
+from gridmonitoring.runtime.detail_check import detail_fault
 from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.findings import rank
-from gridmonitoring.runtime.reference import Unit, digest
+from gridmonitoring.runtime.reference import Unit, claim_at, digest
 from gridmonitoring.runtime.storage.tables import Values
 from gridmonitoring.runtime.storage.truth import decode_body
 from gridmonitoring.runtime.under_watch import ROWS_AT_ONCE, NodeUnderWatch, Slices, Suspicion
-
-_INT = rb"(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})"
-_REPORT = re.compile(
-    rb"\x84\x43\xa1\x01\x27\xa0(?:\x58.|\x59..)\x87\x17\x01\x0b\x50(.{16})"
-    rb"%b(%b)\x88%b%b%b%b%b\x58\x20(.{32})" % (_INT, *[_INT] * 6),
-    re.DOTALL,
-)
-"""A logged report: MID, time, hash of its detail."""
 
 
 def watch_details(node: NodeUnderWatch, unit: Unit, blocks: Sequence[Values]) -> Slices:
     """Compare the details of a unit with those found good before; others are held against the log."""
     sql = "SELECT position, mid, time, ciphertext FROM detail WHERE position >= ? AND position < ?"
     rows = list(node.details.scan(f"{sql} ORDER BY position", unit.begin, unit.end))
-    now = digest(rows)
-    if now in unit.details:
+    now = digest(_as_claimed(rows))
+    if now == unit.expected() or now in unit.details:
         yield None
         return
     log = [raw for _, _, body, _ in blocks for raw in decode_body(body)]
@@ -59,16 +50,16 @@ def watch_details(node: NodeUnderWatch, unit: Unit, blocks: Sequence[Values]) ->
 
 def _detail_fault(raw: bytes, row: Values) -> str:
     """Return why a detail is not the one of a logged claim, or an empty text."""
-    _, mid, time, ciphertext = row
-    found = _REPORT.match(raw)
-    if found is None:
-        claim = claim_in(raw)
-        return "the log has no such report" if claim is None else detail_fault(claim, mid, time, ciphertext)
-    signer, encoded, named = found.groups()
-    if not isinstance(ciphertext, bytes) or sha256(ciphertext).digest() != named:
-        return "ciphertext is not the one whose hash the claim has"
-    signed = encoded[0] if len(encoded) == 1 else int.from_bytes(encoded[1:], "big")
-    return "" if (mid, time) == (signer, signed) else "meter or time is not the claim's"
+    claim = claim_at(raw)
+    return "the log has no such report" if claim is None else detail_fault(claim, *row[1:])
+
+
+def _as_claimed(rows: Sequence[Values]) -> Sequence[Values]:
+    """Return details with the SHA-256 of their ciphertexts, as claims have it, unless some is no bytes."""
+    try:
+        return [(position, mid, time, sha256(text).digest()) for position, mid, time, text in rows]
+    except TypeError:
+        return rows
 
 
 def watch_channels(node: NodeUnderWatch) -> Slices:

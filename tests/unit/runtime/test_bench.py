@@ -93,4 +93,4 @@ def test_monitor_sets_a_pass_beside_ingest(tmp_path: Path) -> None:
     assert result.rows > 2 * 8 * METERS
     assert result.share == pytest.approx(result.pass_us / result.ingest_us)
     assert result.first_share == pytest.approx(result.first_us / result.ingest_us)
-    assert min(result.first_us, result.pass_us, result.ingest_cpu_us) > 0
+    assert min(result.first_us, result.pass_us, result.ingest_own_us) > 0

@@ -104,7 +104,10 @@ def monitor(
     result = bench_monitor(meters, reports, validators, note)
     rows = [
         ("chain", f"{result.transactions:,} transactions, {result.rows:,} rows, {validators} validators"),
-        ("ingest per report", f"{result.ingest_us:,.1f} us, {result.ingest_cpu_us:,.1f} us of CPU"),
+        (
+            "ingest per report",
+            f"{result.ingest_us:,.1f} us, {result.ingest_own_us:,.1f} without workers",
+        ),
         (
             "first pass",
             f"{result.first_us:,.2f} us per transaction, {100 * result.first_share:.1f} % of ingest",
