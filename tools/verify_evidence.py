@@ -50,13 +50,18 @@ KINDS = {
     30: "accusation",
 }
 TYPES = {*range(1, 7), *range(10, 16), *range(20, 31), *range(40, 45), *range(50, 54), *range(60, 63)}
-TYPES |= {70, 71, 75, 76}
-FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE, ACCUSE_PROPOSER = 22, 23, 24, 25, 53, 75
+TYPES |= {70, 71, *range(75, 79)}
+FORM, REPORT, LOCK, SIDE_BLOCK, ACCUSE = 22, 23, 24, 25, 53
+ACCUSE_PROPOSER, EXHIBIT, ACCUSE_EXHIBIT = 75, 77, 78
 VENDOR, NODE, CONSUMER, METER, RESEARCHER = 4, 9, 10, 11, 12
-TYPE_ROLE = {FORM: NODE, REPORT: METER, LOCK: NODE, SIDE_BLOCK: NODE, ACCUSE: NODE, ACCUSE_PROPOSER: NODE}
+TYPE_ROLE = {
+    FORM: NODE,
+    REPORT: METER,
+    **dict.fromkeys((LOCK, SIDE_BLOCK, ACCUSE, ACCUSE_PROPOSER, EXHIBIT, ACCUSE_EXHIBIT), NODE),
+}
 VALIDATORS, PARTY, DEVICE, AGREEMENT, ACCOUNT, LOT, TARIFF = 2, 3, 5, 7, 8, 9, 10
 COMMAND, BLOCK, SIDE = 14, 15, 16
-TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43), *range(45, 49)}
+TABLES = {*range(1, 23), *range(30, 34), 35, 36, *range(40, 43), *range(45, 50)}
 COMMANDS = {
     1: "credit",
     2: "message",
@@ -200,6 +205,8 @@ SHAPES = {
     "account-proof": "[document document path]",
     "accuse-proposer": "[b0-16 signed document {account-proof}]",
     "proposal": "['block-proposal/1' b16 u b32 u b32 b32]",
+    "exhibit": "[b32 u0-87 b1-12288]",
+    "accuse-exhibit": "[b16 b32 u1-88]",
     "delivery": "['delivery/1' b16 b16 u u u b]",
     "request": "['purchase-request/1' short b16 b16 u t3 b16 u]",
     "payment": "['payment/1' b16 b32 u t3 b1-64 u]",
@@ -228,6 +235,8 @@ BODIES = {
     SIDE_BLOCK: "lock",
     ACCUSE: "accuse",
     ACCUSE_PROPOSER: "accuse-proposer",
+    EXHIBIT: "exhibit",
+    ACCUSE_EXHIBIT: "accuse-exhibit",
 }
 _TOKEN = re.compile(r"\.\.\.|'[^']*'|[\[\]{}/]|[^\s\[\]{}/]+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9./-]{0,63}")
@@ -984,14 +993,15 @@ def _accusation(case: Case) -> dict[str, Any]:
     if case.decided:
         return _wrong_proposal(case)
     with _step(7):
-        accusation = case.first(ACCUSE)
-        mid, signed = accusation.body
+        mid, signed, kinds = _accused(case)
+        accusation = case.transactions[-1]
         payload, signature = _split(signed)
         delivery = _read(payload, MAX_DOCUMENT, "delivery", "the delivery")
         accused = (PARTY, bytes((NODE,)) + delivery[1])
-        case.exactly(case.transactions, [ACCUSE], {_party_row(accusation), accused})
+        case.exactly(case.transactions, kinds, {*map(_party_row, case.transactions), accused})
     with _step(8):
-        _check_signer(case, accusation)
+        for one in case.transactions:
+            _check_signer(case, one)
         key = _party_key(case, NODE, delivery[1], accusation.place)
         message = _to_be_signed("gridmon/delivery/1", case.chain, payload)
         _check_signature(key, message, signature, "the accused node")
@@ -1006,6 +1016,23 @@ def _accusation(case: Case) -> dict[str, Any]:
         "time": accusation.time,
         "log_index": accusation.place,
     }
+
+
+def _accused(case: Case) -> tuple[bytes, bytes, list[int]]:
+    """Return meter and signed delivery of an accusation, whole or in parts, and the types that it takes."""
+    if len(case.transactions) == 1:
+        mid, signed = case.first(ACCUSE).body
+        return mid, signed, [ACCUSE]
+    case.first(EXHIBIT)
+    *parts, last = case.transactions
+    kinds = [*[EXHIBIT] * len(parts), ACCUSE_EXHIBIT]
+    _need([one.kind for one in case.transactions] == kinds, "other transactions than needed")
+    mid, digest, count = last.body
+    named = [(one.signer, one.body[0], one.body[1]) for one in parts]
+    _need(named == [(last.signer, digest, n) for n in range(count)], "other parts than the accusation's")
+    signed = b"".join(one.body[2] for one in parts)
+    _need(_shad(signed) == digest, "the parts are not the delivery")
+    return mid, signed, kinds
 
 
 def _wrong_proposal(case: Case) -> dict[str, Any]:

@@ -140,6 +140,26 @@ def test_a_node_that_overcharges_is_caught_and_named(house: House, way: Callable
     assert house.agent.meter.account == grid.account(house.mid)
 
 
+@pytest.mark.parametrize("size", [9_000, 13_000, 200_000])
+def test_size_is_no_escape(house: House, size: int) -> None:
+    """A node pads its false statement past what one transaction holds: it is named all the same."""
+    grid, now = house.grid, house.agent.time + 1
+    bundle = altered_proof(house, account_of(house, forged)) + bytes(size)
+    signed = deliver_instead(house, bundle)
+    house.agent.poll(now)
+    assert house.agent.accused.kept == [signed]
+    named = [f for f in house.findings().values() if f.violation == Violation.OVERCHARGE]
+    assert [finding.node for finding in named] == [GUILTY]
+    kinds = [grid.decoded(n).payload.kind for n in range(len(grid.raws))]
+    index = max(n for n, kind in enumerate(kinds) if kind in (Kind.ACCUSE, Kind.ACCUSE_EXHIBIT))
+    assert (kinds[index] == Kind.ACCUSE) == (size == 9_000)
+    assert not [key for table, key in grid.rows if table == Table.EXHIBIT]
+    accusation = build_accusation(grid, index)
+    assert verify(accusation, grid.genesis()).kind is EvidenceKind.ACCUSATION
+    facts = verify_evidence.verify(accusation, grid.genesis())["facts"]
+    assert (facts["node"], facts["meter"], facts["told"]) == (GUILTY.hex(), house.mid.hex(), "statement")
+
+
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_what_even_a_quorum_signs_is_recomputed(house: House, way: Callable[[Any], Any]) -> None:
     """All nodes together: the proof holds, and the meter's own registers and tariff tell otherwise."""

@@ -25,7 +25,13 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode, loads
 from gridmonitoring.errors import EvidenceError
 from gridmonitoring.keys.signatures import assemble, sign_raw, split, to_be_signed
-from tests.support.evidence_accusations import accuse, accuse_proposer, forged_statement, wrong_result
+from tests.support.evidence_accusations import (
+    accuse,
+    accuse_in_parts,
+    accuse_proposer,
+    forged_statement,
+    wrong_result,
+)
 from tests.support.evidence_cases import parts, proven_bundles
 from tests.support.evidence_story import lock_form, tell
 from tests.support.mini_chain import MiniChain, key, seed
@@ -34,7 +40,7 @@ from tools import verify_evidence
 
 GENESIS, PROVEN = proven_bundles()
 LOCKED = ("purchase with a locked block", "purchase block")
-ACCUSED = ("accusation", "accusation of a proposer")
+ACCUSED = ("accusation", "accusation of a proposer", "accusation in parts")
 LIMIT = 1 << 20
 UNCHANGED = [name for name in PROVEN if "changed" not in name]
 """Bundles without a history: those of the chain that `remade` tells again."""
@@ -109,8 +115,10 @@ class Remade:
             lock_form(story)
         if name in ACCUSED:
             accuse(story.chain, forged_statement(story.chain))
-        if name == ACCUSED[1]:
+        if name in ACCUSED[1:]:
             accuse_proposer(story.chain, wrong_result(story.chain))
+        if name == ACCUSED[2]:
+            accuse_in_parts(story.chain, forged_statement(story.chain))
         self.chain = story.chain
         self.whole = parts(PROVEN[name])
         self.signatures = decode_note(self.whole.note).signatures

@@ -62,6 +62,7 @@ from gridmonitoring.registration.registrar import (
     new_key_document,
     replacement_document,
 )
+from gridmonitoring.runtime.accusing import delivery_bodies
 from gridmonitoring.runtime.contract_offices import (
     clear_tamper,
     control_supply,
@@ -226,6 +227,13 @@ def accusation(network: Network, mid: bytes, bundle: bytes, time: int, by: str =
     return network.signer(by).transaction(Kind.ACCUSE, Accuse(mid, signed), time)
 
 
+def exhibits(network: Network, mid: bytes, bundle: bytes, time: int) -> list[bytes]:
+    """Return the accusation of the first node for a large delivery, in parts."""
+    node = network.signer("node-01")
+    signed = sign_delivery(node, mid, 1, int(EvidenceKind.STATEMENT), 1, bundle)
+    return [node.transaction(kind, body, time) for kind, body in delivery_bodies(mid, signed)]
+
+
 def tamper(meter: MeterInHand) -> bytes:
     """Return a meter's report that it was tampered with."""
     time = meter.time + INTERVAL_MS
@@ -327,6 +335,7 @@ def story(small: SmallNetwork) -> list[KeyPair]:
     cut = first.claim(Event.CUT_OFF, Relay.DISCONNECTED, settles=True, time=clock.now_ms())
     small.submit([cut, lift_cut_off(network.signer("utility"), first.mid, clock.now_ms())])
     small.submit([accusation(network, second.mid, b"no proof at all", clock.now_ms())])
+    small.submit(exhibits(network, second.mid, bytes(30_000), clock.now_ms()))
     wrong = wrong_result(network, "node-01", second.mid)
     small.submit([network.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, wrong, clock.now_ms())])
     small.submit([clearing(network, second.mid, clock.now_ms())])

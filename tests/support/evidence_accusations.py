@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import AccountProof, Accuse, AccuseProposer, Kind
+from gridmonitoring.blockchain.bodies import (
+    AccountProof,
+    Accuse,
+    AccuseExhibit,
+    AccuseProposer,
+    Exhibit,
+    Kind,
+)
 from gridmonitoring.blockchain.checkpoint import decode_note
 from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import Bundle, EvidenceKind
@@ -16,6 +23,7 @@ from gridmonitoring.blockchain.state_rows import Table, party_key
 from gridmonitoring.blockchain.state_tree import row_key_hash, row_value_hash
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
+from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery
 from gridmonitoring.keys.signatures import sign, signing_context, split
@@ -53,6 +61,39 @@ def accuse(chain: MiniChain, bundle: bytes, *, mid: bytes = MID, signed_by: str 
     nonce = len(chain.raws) + 1
     raw = chain.sign("node-2", Role.NODE, ACCUSER, nonce, SETTLED, Kind.ACCUSE, Accuse(mid, signed))
     return chain.append(raw)
+
+
+def accuse_in_parts(chain: MiniChain, bundle: bytes, size: int = 700) -> int:
+    """Log an accusation of node 1 whose delivery goes in parts of this size, and return its index."""
+    delivery = encode(Delivery(NODE, MID, 1, int(EvidenceKind.STATEMENT), 1, bundle))
+    signed = sign(seed("node-1"), signing_context(DELIVERY_DOMAIN, chain.id), delivery)
+    digest = sha256d(signed)
+    parts = [signed[at : at + size] for at in range(0, len(signed), size)]
+    for number, part in enumerate(parts):
+        _log(chain, Kind.EXHIBIT, Exhibit(digest, number, part))
+    return _log(chain, Kind.ACCUSE_EXHIBIT, AccuseExhibit(MID, digest, len(parts)))
+
+
+def _log(chain: MiniChain, kind: Kind, body: object) -> int:
+    raw = chain.sign("node-2", Role.NODE, ACCUSER, len(chain.raws) + 1, SETTLED, kind, body)
+    return chain.append(raw)
+
+
+def part_lies(chain: MiniChain) -> Iterator[Lie]:
+    """Log accusations in parts that prove nothing."""
+    index = accuse_in_parts(chain, forged_statement(chain))
+    count = chain.decoded(index).payload.body.count
+    parts = tuple(range(index - count, index))
+    yield Lie("an accusation without its last part", 7, (*parts[:-1], index))
+    yield Lie("an accusation without its first part", 7, (*parts[1:], index))
+    yield Lie("parts without an accusation", 7, parts)
+    yield Lie("an accusation in parts without any", 7, (index,))
+    whole = accuse_in_parts(chain, build_statement(chain, MID))
+    count = chain.decoded(whole).payload.body.count
+    yield Lie("an accusation in parts of what holds", 9, tuple(range(whole - count, whole + 1)))
+    wrong = [_log(chain, Kind.EXHIBIT, Exhibit(bytes(32), n, b"part")) for n in range(2)]
+    last = _log(chain, Kind.ACCUSE_EXHIBIT, AccuseExhibit(MID, bytes(32), 2))
+    yield Lie("parts that are not what their hash says", 7, (*wrong, last))
 
 
 def a_unit_more(value: bytes) -> bytes:

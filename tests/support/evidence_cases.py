@@ -36,7 +36,13 @@ from gridmonitoring.blockchain.state_rows import (
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.keys.signatures import sign_raw
-from tests.support.evidence_accusations import accuse, accuse_proposer, forged_statement, wrong_result
+from tests.support.evidence_accusations import (
+    accuse,
+    accuse_in_parts,
+    accuse_proposer,
+    forged_statement,
+    wrong_result,
+)
 from tests.support.evidence_story import (
     HIDDEN,
     MID,
@@ -85,6 +91,7 @@ def proven_bundles() -> tuple[bytes, dict[str, bytes]]:
     bundles["purchase block"] = build_block(chain, MID, 1, (story.form, story.hidden, story.settled))
     bundles["accusation"] = build_accusation(chain, accuse(chain, forged_statement(chain)))
     bundles["accusation of a proposer"] = build_accusation(chain, accuse_proposer(chain, wrong_result(chain)))
+    bundles["accusation in parts"] = build_accusation(chain, accuse_in_parts(chain, forged_statement(chain)))
     hand_over(chain)
     bundles["reading after the validators changed twice"] = build_reading(chain, story.hidden, OPENED)
     return chain.genesis(), bundles

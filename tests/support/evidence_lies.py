@@ -71,7 +71,7 @@ def lying_bundles() -> Iterator[Refused]:
     yield from _wrong_forms()
     yield from _wrong_lives()
     story = tell()
-    for lie in accusations.lies(story.chain):
+    for lie in (*accusations.lies(story.chain), *accusations.part_lies(story.chain)):
         bundle = bundle_of(story.chain, EvidenceKind.ACCUSATION, lie.indices, accusations.ROWS)
         yield Refused(lie.name, lie.step, bundle, story.chain.genesis())
     for lie in accusations.proposer_lies(story.chain):

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import Accuse, Kind, Report
+from gridmonitoring.blockchain.bodies import Kind, Report
 from gridmonitoring.blockchain.evidence_builders import build_bill, build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.ledger import Ledger, make_chain
@@ -37,6 +37,7 @@ from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery
 from gridmonitoring.keys.signatures import sign, signing_context, verify_signature
 from gridmonitoring.processing.state_transition import apply_transaction, genesis_rows
 from gridmonitoring.processing.threads import meter_of, order
+from gridmonitoring.runtime.accusing import delivery_bodies
 from gridmonitoring.runtime.meter_port import Outcome, seal_command
 from gridmonitoring.runtime.storage.details import WrappedKey
 from tests.support.mini_chain import START, MiniChain, founding_party, seed, small_genesis
@@ -209,7 +210,8 @@ class SmallGrid(MiniChain):
         time = max(self.meter(mid).time, *self.accused_at) + 1
         self.accused_at.append(time)
         try:
-            self.act("node-2", Role.NODE, Kind.ACCUSE, Accuse(mid, delivery), time)
+            for kind, body in delivery_bodies(mid, delivery):
+                self.act("node-2", Role.NODE, kind, body, time)
         except (EncodingError, Refused) as error:
             return error
         return len(self.raws) - 1

@@ -17,7 +17,16 @@ from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.contracts.meter_rule import Event, Relay
 from gridmonitoring.runtime.storage.tables import DETAIL_TABLES, TableShape, Values
-from tests.support.acts import differing, governance, grants_and_reads, proposal, silence, tamper, wish
+from tests.support.acts import (
+    differing,
+    exhibits,
+    governance,
+    grants_and_reads,
+    proposal,
+    silence,
+    tamper,
+    wish,
+)
 from tests.support.contract_keys import announcing, successor
 from tests.support.guilty_proposer import wrong_result
 from tests.support.network import DAY_MS, SmallNetwork, open_small, report_wires, small_network
@@ -43,6 +52,7 @@ def rich_network(path: Path, validators: int = 4) -> None:
     clock.move_to(clock.now_ms() + DAY_MS)
     small.submit([silence(network, "node-01", small.meters[2].mid, clock.now_ms())])
     small.submit([differing(network, "node-01", clock.now_ms())])
+    small.submit(exhibits(network, small.meters[0].mid, bytes(20_000), clock.now_ms())[:1])
     wrong = wrong_result(network, "node-01")
     small.submit([network.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, wrong, clock.now_ms())])
     for name, details in network.details.items():

@@ -97,6 +97,8 @@ class Kind(IntEnum):
     TELL_CONTRACT_KEY = 71
     ACCUSE_PROPOSER = 75
     PAYOUT = 76
+    EXHIBIT = 77
+    ACCUSE_EXHIBIT = 78
 
 
 class Body(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -522,6 +524,34 @@ class Accuse(Body, frozen=True):
     """COSE_Sign1 by the accused node over a `keys.sealed_commands.Delivery`."""
 
 
+MAX_PARTS = 88
+"""Parts of an exhibit: the largest delivery that a meter reads, 1 MiB, has no more."""
+PART_SIZE = 12 * 1024
+"""Largest part of an exhibit, bytes."""
+
+
+class Exhibit(Body, frozen=True):
+    """A part of a signed delivery that is too large for one transaction."""
+
+    digest: Bytes32
+    """sha256d of the whole."""
+    number: Annotated[int, Meta(ge=0, lt=MAX_PARTS)]
+    """Number of the part, from 0; each follows the one before."""
+    content: Annotated[bytes, Meta(min_length=1, max_length=PART_SIZE)]
+    """The part."""
+
+
+class AccuseExhibit(Body, frozen=True):
+    """As ACCUSE, for a delivery whose parts the same node has just logged."""
+
+    mid: Bytes16
+    """The meter."""
+    digest: Bytes32
+    """sha256d of the COSE_Sign1 by the accused node over a `keys.sealed_commands.Delivery`."""
+    count: Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+    """Number of its parts."""
+
+
 class AccountProof(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A meter's account with its proof under a state root."""
 
@@ -746,5 +776,7 @@ BODIES: dict[tuple[int, int], Any] = {
     (Kind.TELL_CONTRACT_KEY, 1): TellContractKey,
     (Kind.ACCUSE_PROPOSER, 1): AccuseProposer,
     (Kind.PAYOUT, 1): PayOut,
+    (Kind.EXHIBIT, 1): Exhibit,
+    (Kind.ACCUSE_EXHIBIT, 1): AccuseExhibit,
 }
 """(type, version) -> body; anything else is refused as malformed."""

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import (
     Accuse,
+    AccuseExhibit,
     AccuseProposer,
     AppendSideBlock,
+    Exhibit,
     Form,
     PaymentConfirmation,
     PurchaseRequest,
@@ -177,8 +179,29 @@ def build_accusation(source: EvidenceSource, index: int) -> bytes:
         rows = [_signer(source, index)]
         if isinstance(said, AccuseProposer):
             return _bundle(source, EvidenceKind.ACCUSATION, [index], rows, carried=(said.note,))
-        rows.append(_party(Role.NODE, read_delivery(_body(said, Accuse).delivery).node))
-    return _bundle(source, EvidenceKind.ACCUSATION, [index], rows)
+        parts: list[tuple[int, bytes]] = []
+        if isinstance(said, AccuseExhibit):
+            parts = _parts(source, index, rows[0], said)
+        signed = b"".join([part for _, part in parts]) if parts else _body(said, Accuse).delivery
+        rows.append(_party(Role.NODE, read_delivery(signed).node))
+    return _bundle(source, EvidenceKind.ACCUSATION, [*[at for at, _ in parts], index], rows)
+
+
+def _parts(
+    source: EvidenceSource, index: int, signer: RowKey, accusation: AccuseExhibit
+) -> list[tuple[int, bytes]]:
+    """Return (log index, content) of the parts that a node logged before its accusation, in order."""
+    found: dict[int, tuple[int, bytes]] = {}
+    at, wanted = index, accusation.count - 1
+    while at and wanted >= 0:
+        at -= 1
+        said = _payload(source, at).body
+        if isinstance(said, Exhibit) and _signer(source, at) == signer and said.number == wanted:
+            require(said.digest == accusation.digest, "the parts are not those of the accusation")
+            found[wanted] = (at, said.content)
+            wanted -= 1
+    require(wanted < 0, "the log lacks parts of the accusation")
+    return [found[number] for number in range(accusation.count)]
 
 
 def _bundle(

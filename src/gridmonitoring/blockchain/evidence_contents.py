@@ -31,6 +31,8 @@ SIGNERS = {
     Kind.SIDE_BLOCK: Role.NODE,
     Kind.ACCUSE: Role.NODE,
     Kind.ACCUSE_PROPOSER: Role.NODE,
+    Kind.EXHIBIT: Role.NODE,
+    Kind.ACCUSE_EXHIBIT: Role.NODE,
 }
 """Role in which each type of transaction is signed that evidence is made of."""
 

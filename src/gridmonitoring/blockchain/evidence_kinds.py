@@ -17,7 +17,9 @@ from gridmonitoring.blockchain.bodies import (
     PAYMENT_DOMAIN,
     REQUEST_DOMAIN,
     Accuse,
+    AccuseExhibit,
     AppendSideBlock,
+    Exhibit,
     Form,
     Kind,
     PaymentConfirmation,
@@ -175,16 +177,37 @@ def check_priced_bill(proven: Proven) -> None:
 def check_accusation(proven: Proven, holds: Callable[[bytes], bool]) -> None:
     """A logged accusation, and the accused node's key; `holds` tells whether a bundle proves anything."""
     with step(7):
-        entry, body = _first(proven, Accuse)
-        delivery = read_delivery(body.delivery)
+        signed, kinds, mid = _accused_of(proven)
+        *exhibits, entry = proven.transactions
+        delivery = read_delivery(signed)
         accused: RowKey = (Table.PARTY, _party(Role.NODE, delivery.node))
-        require_items(proven, proven.transactions, [Kind.ACCUSE], [party_of(entry), accused])
+        require_items(proven, proven.transactions, kinds, [*map(party_of, proven.transactions), accused])
     with step(8):
-        check_signer(proven, entry)
-        open_document(proven, accused, entry.index, DELIVERY_DOMAIN, body.delivery)
+        for one in (*exhibits, entry):
+            check_signer(proven, one)
+        open_document(proven, accused, entry.index, DELIVERY_DOMAIN, signed)
     with step(9):
-        require(delivery.mid == body.mid, "the delivery is for another meter")
+        require(delivery.mid == mid, "the delivery is for another meter")
         require(not holds(delivery.bundle), "a quorum signed what this node delivered")
+
+
+def _accused_of(proven: Proven) -> tuple[bytes, list[Kind], bytes]:
+    """Return the signed delivery, whole or joined from its parts, the types it takes, and the meter."""
+    if len(proven.transactions) == 1:
+        _, body = _first(proven, Accuse)
+        return body.delivery, [Kind.ACCUSE], body.mid
+    bodies = [entry.transaction.payload.body for entry in proven.transactions]
+    last, parts = bodies[-1] if bodies else None, [one for one in bodies[:-1] if isinstance(one, Exhibit)]
+    if not isinstance(last, AccuseExhibit) or len(parts) != len(bodies) - 1:
+        raise Malformed("other transactions than this evidence needs")
+    require(
+        [(one.digest, one.number) for one in parts] == [(last.digest, n) for n in range(last.count)],
+        "the parts are not those of the accusation, in order",
+    )
+    require(len({party_of(entry) for entry in proven.transactions}) == 1, "parts of several nodes")
+    signed = b"".join([one.content for one in parts])
+    require(sha256d(signed) == last.digest, "the parts are not the delivery")
+    return signed, [*[Kind.EXHIBIT] * last.count, Kind.ACCUSE_EXHIBIT], last.mid
 
 
 TOLD = (EvidenceKind.COMMAND, EvidenceKind.STATEMENT, EvidenceKind.BILL)

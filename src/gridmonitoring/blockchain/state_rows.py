@@ -104,6 +104,8 @@ class Table(IntEnum):
     """Key MID: `MeterKeyRow`, once the device in service was told of another contract key than genesis'."""
     PROPOSAL = 48
     """Key node ID, first 16 bytes of sha256d of [log size, log root, MID or empty]: `ProposalRow`."""
+    EXHIBIT = 49
+    """Key node ID, number of the part (2 bytes): `ExhibitRow`, until used or another takes its place."""
 
 
 class Row(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -712,6 +714,15 @@ class ProposalRow(Row, frozen=True):
     """Transactions in its log."""
     mid: Annotated[bytes, Meta(max_length=16)]
     """Meter that it charged too much, or empty."""
+
+
+class ExhibitRow(Row, frozen=True):
+    """A part of a large delivery that a node is about to accuse another of."""
+
+    digest: Bytes32
+    """sha256d of the whole."""
+    content: Document
+    """The part."""
 
 
 class GovernanceRow(Row, frozen=True):

@@ -13,7 +13,7 @@ Left out: how the meter finds out (`smart_meter`), and what a quorum that lies t
 
 from __future__ import annotations
 
-from gridmonitoring.blockchain.bodies import Accuse, AccuseProposer
+from gridmonitoring.blockchain.bodies import Accuse, AccuseExhibit, AccuseProposer, Exhibit
 from gridmonitoring.blockchain.checkpoint import Checkpoint, decode_note, verify_quorum
 from gridmonitoring.blockchain.evidence import holds
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
@@ -26,7 +26,7 @@ from gridmonitoring.blockchain.proposals import (
     require_contradiction,
     require_overcharge,
 )
-from gridmonitoring.blockchain.state_rows import ProposalRow, Table
+from gridmonitoring.blockchain.state_rows import ExhibitRow, ProposalRow, Table
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Role
@@ -48,24 +48,62 @@ def accuse(ledger: Ledger, transaction: Transaction) -> None:
     wrong_meter, no_case).
     """
     body: Accuse = transaction.payload.body
+    _name(ledger, transaction, body.mid, body.delivery)
+
+
+def exhibit(ledger: Ledger, transaction: Transaction) -> None:
+    """Keep a part of a large delivery until its node accuses by it; a new one takes the place of the last.
+
+    Raises `Refused` (wrong_part).
+    """
+    body: Exhibit = transaction.payload.body
+    node = transaction.payload.signer
+    if body.number:
+        before: ExhibitRow | None = ledger.view.get(Table.EXHIBIT, exhibit_key(node, body.number - 1))
+        if before is None or before.digest != body.digest:
+            refuse("wrong_part", f"part {body.number} does not follow another of the same delivery")
+    row = ExhibitRow(body.digest, body.content)
+    ledger.view.put(Table.EXHIBIT, exhibit_key(node, body.number), row)
+
+
+def accuse_exhibit(ledger: Ledger, transaction: Transaction) -> None:
+    """As `accuse`, by a delivery in parts: size is no escape. Raises `Refused` (no_exhibit) besides."""
+    body: AccuseExhibit = transaction.payload.body
+    keys = [exhibit_key(transaction.payload.signer, number) for number in range(body.count)]
+    rows: list[ExhibitRow | None] = [ledger.view.get(Table.EXHIBIT, key) for key in keys]
+    delivery = b"".join([row.content for row in rows if row is not None and row.digest == body.digest])
+    if sha256d(delivery) != body.digest:
+        refuse("no_exhibit", f"the last {body.count} parts that this node logged are not this delivery")
+    for key in keys:
+        ledger.view.delete(Table.EXHIBIT, key)
+    _name(ledger, transaction, body.mid, delivery)
+
+
+def exhibit_key(node: bytes, number: int) -> bytes:
+    """Return the key of a part."""
+    return node + number.to_bytes(2, "big")
+
+
+def _name(ledger: Ledger, transaction: Transaction, mid: bytes, signed: bytes) -> None:
+    """Name the node that signed a delivery, by the steps of `accuse`."""
     # 1
     try:
-        delivery = read_delivery(body.delivery)
+        delivery = read_delivery(signed)
     except EncodingError as error:
         raise Refused("malformed_delivery", str(error)) from error
     node = party_in_force(ledger, Role.NODE, delivery.node)
-    open_by(ledger, node.sign_key, DELIVERY_DOMAIN, body.delivery)
+    open_by(ledger, node.sign_key, DELIVERY_DOMAIN, signed)
     # 2
-    meter_of(ledger, body.mid)
-    if delivery.mid != body.mid:
+    meter_of(ledger, mid)
+    if delivery.mid != mid:
         refuse("wrong_meter", "the delivery is for another meter")
     # 3
     if holds(delivery.bundle, encode(ledger.chain.genesis)):
         refuse("no_case", "a quorum signed what this node delivered")
     violation = Violation.OVERCHARGE if delivery.kind in STATEMENTS else Violation.INTEGRITY_FAILURE
-    meter = live_on(ledger, body.mid, transaction)
-    meter = violate(ledger, transaction, body.mid, meter, violation, node=delivery.node)
-    ledger.view.put(Table.METER, body.mid, meter)
+    meter = live_on(ledger, mid, transaction)
+    meter = violate(ledger, transaction, mid, meter, violation, node=delivery.node)
+    ledger.view.put(Table.METER, mid, meter)
 
 
 def proposal_key(proposal: BlockProposal, mid: bytes) -> bytes:

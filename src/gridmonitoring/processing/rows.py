@@ -27,6 +27,7 @@ from gridmonitoring.blockchain.state_rows import (
     DeviceRow,
     DueRow,
     ErasureRow,
+    ExhibitRow,
     FindingRow,
     GovernanceRow,
     GrantRow,
@@ -129,6 +130,7 @@ ROW_TYPES: Mapping[Table, Any] = {
     Table.CONTRACT_KEYS: ContractKeysRow,
     Table.METER_KEY: MeterKeyRow,
     Table.PROPOSAL: ProposalRow,
+    Table.EXHIBIT: ExhibitRow,
 }
 """Table -> type of its values."""
 

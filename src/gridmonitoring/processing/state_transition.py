@@ -27,7 +27,7 @@ from gridmonitoring.processing.accounts import (
     publish_tariff,
     reverse_payment,
 )
-from gridmonitoring.processing.accusations import accuse, accuse_proposer
+from gridmonitoring.processing.accusations import accuse, accuse_exhibit, accuse_proposer, exhibit
 from gridmonitoring.processing.blocks import append_side_block, lock
 from gridmonitoring.processing.closing import close, pay_out
 from gridmonitoring.processing.contract_keys import rotate_contract_key, tell_contract_key
@@ -93,6 +93,8 @@ TRANSITIONS: Mapping[int, tuple[frozenset[Role], Rule]] = {
     Kind.TELL_CONTRACT_KEY: (frozenset({Role.NODE}), tell_contract_key),
     Kind.ACCUSE_PROPOSER: (frozenset({Role.NODE}), accuse_proposer),
     Kind.PAYOUT: (frozenset({Role.UTILITY}), pay_out),
+    Kind.EXHIBIT: (frozenset({Role.NODE}), exhibit),
+    Kind.ACCUSE_EXHIBIT: (frozenset({Role.NODE}), accuse_exhibit),
 }
 """Type -> (roles that may sign it, its rule)."""
 

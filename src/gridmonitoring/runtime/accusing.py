@@ -1,10 +1,10 @@
-"""Telling the ledger of a proposer that signed a wrong result (paper IV-D, V-A).
+"""Telling the ledger of a node by what it signed: a wrong result of a block, a false delivery (IV-D, V-A).
 
-Made of what the refusing validator kept and of the checkpoint that was then decided, while the state is
-still as of that checkpoint. Where a meter's account was charged too much, the accusation shows both
+Of a proposer it is made of what the refusing validator kept and of the checkpoint decided then, while the
+state is as of that checkpoint. Where a meter's account was charged too much, the accusation shows both
 accounts, so that the meter's thread records it; else it names the node alone.
 
-Left out: deliveries to meters, whose accusations meters hand over (`meter_gateway`).
+Left out: finding out that a delivery is false, which the meter does.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gridmonitoring.blockchain.bodies import AccountProof, AccuseProposer, Kind
+from gridmonitoring.blockchain.bodies import (
+    PART_SIZE,
+    AccountProof,
+    Accuse,
+    AccuseExhibit,
+    AccuseProposer,
+    Exhibit,
+    Kind,
+)
 from gridmonitoring.blockchain.checkpoint import minimal_quorum
 from gridmonitoring.blockchain.evidence_bill import read_account
 from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.proposals import overcharged
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, encode
+from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.errors import CheckpointError
 from gridmonitoring.runtime.consensus.refused import RefusedProposal, proven_account
 from gridmonitoring.runtime.parties import Signer
@@ -31,6 +40,18 @@ MAX_METERS = 256
 """Most meters that are named for one proposal."""
 ROOM = TRANSACTION_LIMIT - 512
 """Bytes that a body may take beside its envelope."""
+
+
+def delivery_bodies(mid: bytes, delivery: bytes) -> list[tuple[Kind, Accuse | Exhibit | AccuseExhibit]]:
+    """Return what a node sends, in order, to name another for a delivery; a large one goes in parts."""
+    if len(delivery) <= PART_SIZE:
+        return [(Kind.ACCUSE, Accuse(mid, delivery))]
+    digest = sha256d(delivery)
+    parts = [delivery[at : at + PART_SIZE] for at in range(0, len(delivery), PART_SIZE)]
+    return [
+        *[(Kind.EXHIBIT, Exhibit(digest, number, part)) for number, part in enumerate(parts)],
+        (Kind.ACCUSE_EXHIBIT, AccuseExhibit(mid, digest, len(parts))),
+    ]
 
 
 def accusations(network: Network, decision: Decision) -> list[bytes]:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gridmonitoring.blockchain.bodies import Accuse, AccuseProposer, AppendSideBlock, Form, Report, Settlement
+from gridmonitoring.blockchain.bodies import (
+    Accuse,
+    AccuseExhibit,
+    AccuseProposer,
+    AppendSideBlock,
+    Form,
+    Report,
+    Settlement,
+)
 from gridmonitoring.blockchain.evidence_builders import (
     build_accusation,
     build_bill,
@@ -81,7 +89,7 @@ def _is_form(payload: Payload[object]) -> bool:
 
 
 def _is_accusation(payload: Payload[object]) -> bool:
-    return isinstance(payload.body, Accuse | AccuseProposer)
+    return isinstance(payload.body, Accuse | AccuseExhibit | AccuseProposer)
 
 
 def _is_side_block(payload: Payload[object]) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gridmonitoring.blockchain.bodies import Accuse, Kind
 from gridmonitoring.blockchain.evidence_builders import build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import DeviceRow, MeterRow, Table, device_key
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import EncodingError, UserError
 from gridmonitoring.keys.sealed_commands import read_delivery
+from gridmonitoring.runtime.accusing import delivery_bodies
 from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.evidence_source import ApplicationEvidence
 from gridmonitoring.runtime.meter_port import seal_command, sign_delivery
@@ -77,9 +77,10 @@ class MeterGateway:
         others = [node for node in network.nodes.values() if node.id != accused]
         if not others:
             return UserError("there is no other node that could accuse this one")
-        raw = others[0].transaction(Kind.ACCUSE, Accuse(mid, delivery), network.clock.now_ms())
-        (receipt,) = network.submit([raw])
-        return receipt.index if receipt.error is None else receipt.error
+        now = network.clock.now_ms()
+        raws = [others[0].transaction(kind, body, now) for kind, body in delivery_bodies(mid, delivery)]
+        receipts = network.submit(raws)
+        return next((one.error for one in receipts if one.error is not None), receipts[-1].index)
 
     def wrap(self, keys: Sequence[WrappedKey]) -> None:
         """Keep period keys wrapped for their readers, at every node, durably; of erased days none is kept."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridmonitoring.blockchain.bodies import AccuseProposer, Kind, Resolve
+from gridmonitoring.blockchain.bodies import AccuseProposer, Exhibit, Kind, Resolve
 from gridmonitoring.blockchain.evidence_builders import build_statement
 from gridmonitoring.blockchain.state_rows import OpenFindingRow, Table, open_finding_key
 from gridmonitoring.contracts.violations import DISPUTE_TERM_MS, Violation
@@ -16,7 +16,7 @@ from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.contract_offices import dispute, give_claim_up, lift_cut_off
 from gridmonitoring.runtime.evidence_source import ApplicationEvidence
 from gridmonitoring.runtime.parties import Signer
-from tests.support.acts import accusation, decision
+from tests.support.acts import accusation, decision, exhibits
 from tests.support.guilty_proposer import a_unit_more, last_checkpoint, signed_result, wrong_result
 from tests.support.network import MeterInHand
 from tests.support.refusals.scene import Lies, Scene
@@ -157,6 +157,16 @@ LIES: Lies = {
         ),
     ),
     "a block proposal that was reported before": ("already_recorded", reported_twice),
+    "a part without the one before": (
+        "wrong_part",
+        lambda scene: scene.signer("node-03").transaction(
+            Kind.EXHIBIT, Exhibit(bytes(32), 1, b"part"), scene.now
+        ),
+    ),
+    "an accusation by parts that were not logged": (
+        "no_exhibit",
+        lambda scene: exhibits(scene.network, scene.meter.mid, bytes(20_000), scene.now)[-1],
+    ),
     "a dispute about no meter": (
         "unknown_meter",
         lambda scene: disputed(scene, scene.tampered, Violation.TAMPER, mid=bytes(range(16))),
