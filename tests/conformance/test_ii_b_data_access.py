@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,14 @@ from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import AccessDenied, CannotOpen, Refused, Tampered
-from gridmonitoring.keys.detail_keys import KeyPlace, Part, keys_of, open_keys
+from gridmonitoring.keys.detail_keys import KeyPlace, Part, day_of, first_period, keys_of, open_keys
 from gridmonitoring.keys.sealed_boxes import report_nonce
 from gridmonitoring.processing.access import access_of
 from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.runtime.entropy import new_keys, random_bytes
 from gridmonitoring.runtime.local_grid import LocalGrid
 from gridmonitoring.runtime.log_on import sign_log_on
+from gridmonitoring.runtime.meter_agent import MeterAgent
 from gridmonitoring.runtime.meter_keys import wrap_keys
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.reading import Wanted, ask, fetch, open_answer, read, read_failures
@@ -59,20 +62,20 @@ def test_a_reader_gets_what_was_granted_and_nothing_before_after_or_beside_it(st
 def test_the_keys_a_reader_has_open_no_other_day_and_no_other_part(studied: Studied) -> None:
     """Whatever of the detail store falls into the reader's hands."""
     grid, home, own = studied.grid, studied.home, studied.researcher.keys
-    boxes = {(epoch, day): box for epoch, day, box in grid.wrapped(home.mid, own.hpke_key)}
-    assert {day for _, day in boxes} == {studied.first + 1, studied.first + 2, studied.first + 3}
+    boxes = {(epoch, period): box for epoch, period, box in grid.wrapped(home.mid, own.hpke_key)}
+    assert {day_of(period) for _, period in boxes} == {studied.first + n for n in (1, 2, 3)}
     keys = {
-        (epoch, day): open_keys(
-            KeyPlace(grid.chain_id, home.mid, epoch, day), own.hpke_secret, own.hpke_key, box
+        day_of(period): open_keys(
+            KeyPlace(grid.chain_id, home.mid, epoch, period), own.hpke_secret, own.hpke_key, box
         )
-        for (epoch, day), box in boxes.items()
+        for (epoch, period), box in boxes.items()
     }
     claims = {index: payload for index, (_, payload) in enumerate(logged(home.small))}
     opened = 0
     for index, time, ciphertext in grid.details_of(home.mid, limit=500):
         payload = claims[index]
         nonce = report_nonce(payload.body.epoch, payload.sequence)
-        for (_, day), key in keys.items():
+        for day, key in keys.items():
             with pytest.raises(CannotOpen):
                 open_part(ciphertext, key, Part.APPLIANCES, grid.chain_id, home.mid, nonce)
             try:
@@ -196,7 +199,7 @@ def test_two_readers_cannot_be_given_keys_to_different_plaintexts(studied: Studi
     number = grant(grid, home.consumer, offer).number
     wanted = studied.wanted(grant=number, purpose="to be lied to", last=studied.first + 1)
     assert read(grid, victim, wanted).details
-    place = KeyPlace(grid.chain_id, home.mid, 1, studied.first + 1)
+    place = KeyPlace(grid.chain_id, home.mid, 1, first_period(studied.first + 1))
     lie = wrap_keys(place, keys_of(random_bytes(32)), victim.keys.hpke_key, 0b01)
     grid.wrap([lie])
     with pytest.raises(Tampered, match="commit"):
@@ -224,8 +227,73 @@ def test_a_revoked_reader_cannot_read_on(studied: Studied) -> None:
         fetch(grid, reader, home.mid, asked)
     day = studied.today
     studied.live_a_day()
-    assert max(period for _, period, _ in grid.wrapped(home.mid, reader.keys.hpke_key)) == day
-    assert max(period for _, period, _ in grid.wrapped(home.mid, home.consumer.keys.hpke_key)) == day + 1
+    assert max(day_of(period) for _, period, _ in grid.wrapped(home.mid, reader.keys.hpke_key)) == day
+    owners = [period for _, period, _ in grid.wrapped(home.mid, home.consumer.keys.hpke_key)]
+    assert day_of(max(owners)) == day + 1
+
+
+def test_who_was_revoked_has_no_key_to_anything_later_not_even_of_the_same_day(tmp_path: Path) -> None:
+    """With a node's whole copy and every key ever given, from the first report after the revocation on.
+
+    The revoked reader has the day's keys from the owner's client, not from the meter, and the meter is
+    started anew in between: it remembers who was let in. Who is still let in reads the whole day.
+    """
+    studied = Studied(small_network(tmp_path / "data", 4, 1))
+    grid, home, day = studied.grid, studied.home, studied.today
+    revoked, staying = studied.join(), studied.join()
+    offers = [
+        replace(studied.offer, reader=who.id, data=data, purpose="one day", first=day, last=day)
+        for who, data in ((revoked, ALL_DATA), (staying, Data.PROFILE))
+    ]
+    numbers = [grant(grid, home.consumer, offer).number for offer in offers]
+    home.live(60, 400)
+    home.agent = MeterAgent(home.device, home.keys, home.line, home.outbox)
+    every = details_of(studied, day)
+    assert opened_by(studied, revoked, day) == every
+    assert len(every) > 3
+    revoke(grid, home.consumer, home.mid, numbers[0])
+    home.agent.poll(home.now)
+    home.agent = MeterAgent(home.device, home.keys, home.line, home.outbox)
+    home.live(120, 500)
+    assert home.now // DAY_MS == day
+    after = details_of(studied, day) - every
+    assert len(after) >= 8
+    assert opened_by(studied, revoked, day) == every, "what could be read stays read, and no more"
+    assert opened_by(studied, home.consumer, day) == every | after
+    wanted = replace(studied.wanted(), grant=numbers[1], purpose="one day", first=day, last=day)
+    found = read(grid, staying, wanted)
+    assert {detail.item.index for detail in found.details} == every | after
+    assert found.shut == ()
+    again = grant(grid, home.consumer, replace(offers[0], data=Data.APPLIANCES))
+    home.live(30, 500)
+    assert again.days == 1
+    wanted = replace(wanted, data=Data.APPLIANCES, grant=again.number)
+    assert {d.item.index for d in read(grid, revoked, wanted).details} == details_of(studied, day)
+    grid.close()
+
+
+def details_of(studied: Studied, day: int) -> set[int]:
+    """Return the log indices of a day's details, as a node's copy has them."""
+    found = studied.grid.details_of(studied.home.mid, limit=500)
+    return {index for index, time, _ in found if time // DAY_MS == day}
+
+
+def opened_by(studied: Studied, reader: Signer, day: int) -> set[int]:
+    """Return which details of a day somebody opens a part of, with every key that was ever wrapped for it."""
+    grid, mid, own = studied.grid, studied.home.mid, reader.keys
+    keys = [
+        open_keys(KeyPlace(grid.chain_id, mid, epoch, period), own.hpke_secret, own.hpke_key, box)
+        for epoch, period, box in grid.wrapped(mid, own.hpke_key)
+    ]
+    claims = {index: payload for index, (_, payload) in enumerate(logged(studied.home.small))}
+    opened = set()
+    for index, _, ciphertext in grid.details_of(mid, limit=500):
+        place = (grid.chain_id, mid, report_nonce(claims[index].body.epoch, claims[index].sequence))
+        for key, part in product(keys, Part):
+            with suppress(CannotOpen):
+                open_part(ciphertext, key, part, *place)
+                opened.add(index)
+    return {index for index in opened if index in details_of(studied, day)}
 
 
 def test_an_insider_without_agreement_reads_nothing(studied: Studied) -> None:

@@ -24,6 +24,7 @@ from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.hashes import sha256
 from gridmonitoring.errors import AccessDenied, MerkleError, Refused, StatementDiffers
+from gridmonitoring.keys.detail_keys import day_of, first_period
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.access_log import read_access_log
 from gridmonitoring.runtime.meter_keys import DAY_MS
@@ -75,7 +76,7 @@ def salts(home: Home) -> list[bytes]:
     claims = dict(reports(home))
     opened = []
     for index, time, ciphertext in store(home).details_of(home.mid):
-        key = keys[1, time // DAY_MS]
+        key = keys[1, first_period(time // DAY_MS)]
         sequence = claims[index].sequence
         opened.append(open_detail(ciphertext, key, home.network.chain_id, home.mid, 1, sequence).load.salt)
     assert opened
@@ -98,7 +99,7 @@ def test_information_sharing(small: SmallNetwork) -> None:
     assert all(detail.load and not detail.appliances for detail in found.details)
     assert not found.settlements
     keys = unwrap(store(home), grid.chain_id, home.mid, researcher.keys)
-    assert {day for _, day in keys} == shared
+    assert {day_of(period) for _, period in keys} == shared
     assert {key.parts for key in keys.values()} == {detail_parts(Data.PROFILE)}
     assert not unwrap(store(home), grid.chain_id, home.mid, stranger.keys)
     before, after, beside = {"first": studied.first}, {"last": studied.today}, {"data": ALL_DATA}

@@ -14,7 +14,7 @@ from gridmonitoring.contracts.consent import DAY_MS
 from gridmonitoring.encoding.cbor import encode, loads
 from gridmonitoring.errors import CannotOpen, Refused
 from gridmonitoring.keys.channels import open_offer
-from gridmonitoring.keys.detail_keys import ALL_PARTS, DetailKeys, KeyPlace, Part
+from gridmonitoring.keys.detail_keys import ALL_PARTS, DetailKeys, KeyPlace, Part, day_of
 from gridmonitoring.keys.sealed_boxes import open_aead, open_box, report_nonce
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.audit import audit
@@ -123,7 +123,7 @@ def of_day(studied: Studied, day: int) -> list[bytes]:
     found = studied.grid.details_of(studied.home.mid, limit=500)
     details = [ciphertext for _, time, ciphertext in found if time // DAY_MS == day]
     boxes = studied.grid.wrapped(studied.home.mid, studied.home.consumer.keys.hpke_key)
-    return details[::6] + [box for _, period, box in boxes if period == day]
+    return details[::6] + [box for _, period, box in boxes if day_of(period) == day]
 
 
 def test_what_the_owner_erases_is_in_no_file_of_any_node(tmp_path: Path) -> None:

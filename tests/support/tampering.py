@@ -57,7 +57,7 @@ def rich_network(path: Path, validators: int = 4) -> None:
     small.submit([network.signer("node-01").transaction(Kind.ACCUSE_PROPOSER, wrong, clock.now_ms())])
     for name, details in network.details.items():
         assert name in NODES
-        details.wrap([(small.meters[0].mid, 1, 13_773, b"r" * 32, b"a box that a reader opens")])
+        details.wrap([(small.meters[0].mid, 1, 13_773_000, b"r" * 32, b"a box that a reader opens")])
     grants_and_reads(small, small.meters[0])
     small.submit([announcing(network, successor(network, ends=2**62))])
     _leave_duties(small)

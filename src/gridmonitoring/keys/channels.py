@@ -39,7 +39,7 @@ class ChannelOffer(Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     epoch: Unsigned
     """Meter epoch."""
     period: Unsigned
-    """Number of the period, days since 1970."""
+    """Number of the key period (`keys.detail_keys.KeyPlace`)."""
     suite: Unsigned
     """HPKE suite of the box."""
     contract_key: Bytes32

@@ -6,12 +6,16 @@ the hashes of the others. From these the reader computes the commitment that the
 the day's keys, so nobody can give two readers keys under which one ciphertext opens to two things (AES-GCM
 alone would allow it), and a reader of one part learns nothing of the other.
 
+A day begins with its first key period. Where somebody may read no more, or less than before, the meter begins
+the day's next one with a fresh secret: who has the former keys opens nothing that comes after.
+
 Left out: wrapping, which draws entropy (`runtime.entropy`), and who may read (`contracts.consent`).
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from enum import IntEnum
 from hashlib import sha256
 
@@ -48,7 +52,7 @@ class DetailKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
         return self.entries[part]
 
     def commitment(self, mid: bytes, epoch: int, period: int) -> bytes:
-        """Return the commitment to these keys, which every reader of the day computes alike."""
+        """Return the commitment to these keys, which every reader of the period computes alike."""
         return _commitment(tuple(self._hash(part) for part in Part), mid, epoch, period)
 
     def narrowed(self, parts: int) -> DetailKeys:
@@ -61,12 +65,33 @@ class DetailKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
         return key_hash(self.entries[part]) if self.parts >> part & 1 else self.entries[part]
 
 
+OfDay = Mapping[bytes, DetailKeys]
+"""Commitment -> keys, of one day."""
 ALL_PARTS = 0b11
 """Every part, as in `DetailKeys.parts`."""
 
 
+PERIODS_PER_DAY = 1000
+"""Most key periods of a day; what is left of a day after so many revocations is under the last one's keys."""
+
+
+def first_period(day: int) -> int:
+    """Return the number of the first key period of a day, since 1970."""
+    return day * PERIODS_PER_DAY
+
+
+def day_of(period: int) -> int:
+    """Return the day, since 1970, that a key period is of."""
+    return period // PERIODS_PER_DAY
+
+
+def next_period(period: int) -> int:
+    """Return the number of the key period that follows on the same day, or the day's last one."""
+    return period + 1 if day_of(period + 1) == day_of(period) else period
+
+
 class KeyPlace(Struct, frozen=True):
-    """Whose keys these are, and of which day."""
+    """Whose keys these are, and of which key period."""
 
     chain_id: bytes
     """The chain."""
@@ -75,15 +100,15 @@ class KeyPlace(Struct, frozen=True):
     epoch: int
     """Meter epoch."""
     period: int
-    """Days since 1970 UTC."""
+    """Number of the key period: `PERIODS_PER_DAY` times the days since 1970 UTC, and its place in the day."""
 
     def info(self, reader: bytes) -> bytes:
-        """Return HPKE's info for the day's keys, wrapped to a reader's HPKE key."""
+        """Return HPKE's info for the period's keys, wrapped to a reader's HPKE key."""
         return box_info(Purpose.PERIOD_KEY, self.chain_id, self.mid, self.epoch, self.period, reader)
 
 
 def keys_of(secret: bytes) -> DetailKeys:
-    """Return all keys of a day from the meter's period secret of 32 random bytes."""
+    """Return all keys of a period from the meter's secret of 32 random bytes."""
     load, appliances = (
         hmac.digest(secret, b"gridmon/detail-part/1" + bytes((part,)), "sha256") for part in Part
     )
@@ -98,6 +123,15 @@ def key_hash(key: bytes) -> bytes:
 def open_keys(place: KeyPlace, secret_key: bytes, reader: bytes, box: bytes) -> DetailKeys:
     """Open a box of a day's keys with the reader's HPKE pair; raises `CannotOpen` or an `EncodingError`."""
     return decode(open_box(SuiteNumber.X25519, secret_key, place.info(reader), box), DetailKeys)
+
+
+def committed(keys: Mapping[tuple[int, int], DetailKeys], mid: bytes, epoch: int, day: int) -> OfDay:
+    """Return the keys of a day by their commitments; `keys` are by (meter epoch, key period)."""
+    return {
+        own.commitment(mid, epoch, period): own
+        for (of, period), own in keys.items()
+        if (of, day_of(period)) == (epoch, day)
+    }
 
 
 def _commitment(hashes: tuple[bytes, ...], mid: bytes, epoch: int, period: int) -> bytes:

@@ -69,8 +69,8 @@ def box_info(
 ) -> bytes:
     """Return HPKE's `info`: the encoding of all that a box is bound to.
 
-    `recipient` is the recipient's HPKE public key; `period` the number of the period, days since
-    1970 for reports, or the command number.
+    `recipient` is the recipient's HPKE public key; `period` the number of the key period (`detail_keys`)
+    for reports, or the command number.
     """
     return encode(["gridmon/box/1", int(purpose), chain_id, meter, epoch, period, recipient])
 

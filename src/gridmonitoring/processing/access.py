@@ -83,7 +83,7 @@ def grant(ledger: Ledger, transaction: Transaction) -> None:
 
 
 def revoke_grant(ledger: Ledger, transaction: Transaction) -> None:
-    """The owner ends a grant; from the next day on the meter wraps no key for its reader."""
+    """The owner ends a grant; what the meter reports once it hears of it, its reader has no key of."""
     payload = transaction.payload
     body: RevokeGrant = payload.body
     point = _own_point(ledger, body.mid, payload.signer)

@@ -24,6 +24,7 @@ from gridmonitoring.contracts.consent import DAY_MS, IN_DETAILS, Data
 from gridmonitoring.encoding.bounds import Bytes16, Bytes32, Millis, SignedMoney, Unsigned
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.encoding.hashes import sha256d
+from gridmonitoring.keys.detail_keys import day_of
 from gridmonitoring.keys.sealed_boxes import Purpose, SuiteNumber, box_info
 from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.consensus.application import Application
@@ -93,7 +94,7 @@ class DetailItem(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     detail: Bytes32
     """SHA-256 of the ciphertext."""
     keys: Bytes32
-    """Commitment to the keys of the day."""
+    """Commitment to the keys of its period."""
     ciphertext: bytes
     """The detail's ciphertext."""
 
@@ -106,7 +107,7 @@ class AnswerDocument(Struct, array_like=True, frozen=True, forbid_unknown_fields
     results: Annotated[tuple[bytes, ...], Meta(max_length=2)]
     """The results, in order of their tags: encoded arrays of `SettlementItem` or of `DetailItem`."""
     keys: tuple[tuple[Epoch, Unsigned, bytes], ...]
-    """(meter epoch, day, box) of every day's keys that were wrapped for the reader."""
+    """(meter epoch, key period, box) of all keys of the days that were wrapped for the reader."""
 
 
 class Computed(Struct, frozen=True):
@@ -189,5 +190,5 @@ def _identifier(application: Application, index: int) -> bytes:
 
 def _keys(store: DetailStore, mid: bytes, read: ReadRow, reader: bytes) -> Iterator[tuple[int, int, bytes]]:
     for epoch, period, box in store.wrapped(mid, reader):
-        if read.first <= period <= read.last:
+        if read.first <= day_of(period) <= read.last:
             yield epoch, period, box

@@ -13,6 +13,7 @@ from typing import Self
 
 from gridmonitoring.blockchain.state_rows import ErasureRow, Table
 from gridmonitoring.encoding.cbor import decode
+from gridmonitoring.keys.detail_keys import day_of
 from gridmonitoring.runtime.storage.details import DAY_MS, Detail, DetailStore, WrappedKey
 from gridmonitoring.runtime.storage.truth import Truth
 
@@ -52,8 +53,8 @@ class Erasures:
                 yield key
 
     def shuts(self, mid: bytes, period: int) -> bool:
-        """Tell whether the wrapped keys of a day are erased."""
-        return any(first <= period <= last for first, last, _ in self._rows.get(mid, ()))
+        """Tell whether the wrapped keys of a key period are erased, with its day."""
+        return any(first <= day_of(period) <= last for first, last, _ in self._rows.get(mid, ()))
 
     def carry_out(self, details: DetailStore) -> None:
         """Erase from a store; raises `StorageError`."""

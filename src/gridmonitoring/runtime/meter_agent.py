@@ -297,10 +297,10 @@ class MeterAgent:
         self._outbox.commit(self._mid, memory, made.wires, made.wrapped, anew=made.anew)
         return len(drafts)
 
-    def _readers(self, period: int) -> dict[bytes, int]:
+    def _readers(self, day: int) -> dict[bytes, int]:
         """Return who may read the details of a day: the HPKE keys, and the parts that each may read."""
         contract = self.meter.contract
-        granted = let_in(decode_readers(contract.readers), period)
+        granted = let_in(decode_readers(contract.readers), day)
         readers = {key: detail_parts(data) for key, data in granted.items()}
         if contract.terms.agreement.custodian_may_read and self._device.custodian_key:
             readers[self._device.custodian_key] = ALL_PARTS

@@ -1,14 +1,15 @@
 """Keys that a meter makes for each period, and sealing reports under them (paper II-B, V-A).
 
-One period is a UTC day. The channel key is HPKE-wrapped to the network's contract key, the keys of the day's
-details to those who may read the household: the consumer, the custodian where the agreement says so, and whom
-the consumer let in by a grant. A revoked reader gets no key from the next day on.
+A period begins with a UTC day, and within the day as soon as the meter hears that somebody may read no
+more. The channel key is HPKE-wrapped to the network's contract key, the keys of the period's details to
+those who may read the household: the consumer, the custodian where the agreement says so, whom the consumer
+let in. What is reported once the meter has heard of a revocation, no key of the revoked reader opens.
 
-Where the network's contract key changes, the day goes on under another channel, and what was not sent yet is
-sealed again under it: the same claim and detail under a key that never sealed anything, so no nonce meets the
-same key twice.
+Where the network's contract key changes, the period goes on under another channel, and what was not sent
+yet is sealed again under it: the same claim and detail under a key that never sealed anything, so no nonce
+meets the same key twice.
 
-Left out: rotation within a day; until midnight only the nodes' refusal keeps a revoked reader out.
+Left out: who may read (`contracts.consent`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """The keys of one period; secret, they never leave the meter but wrapped."""
 
     period: Unsigned
-    """Days since 1970 UTC."""
+    """Its number, as `keys.detail_keys.KeyPlace` has it."""
     channel: Bytes16
     """Channel ID."""
     channel_key: Bytes32
@@ -60,9 +61,22 @@ class PeriodKeys(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     period_key: Bytes32
     """Secret from which the keys of details follow."""
     commitment: Bytes32
-    """What each claim says of the day's keys."""
+    """What each claim says of the period's keys."""
     contract_key: Bytes32
     """The contract key that the channel key was wrapped to."""
+    readers: tuple[tuple[Bytes32, Unsigned], ...]
+    """(HPKE key, parts) of everybody who may have the keys: by the meter, or let in since, by the owner."""
+
+    def known_to_others(self, readers: Mapping[bytes, int]) -> bool:
+        """Tell whether somebody may have a key that is not to have those of what comes now."""
+        return any(parts & ~readers.get(key, 0) for key, parts in self.readers)
+
+    def shared_with(self, readers: Mapping[bytes, int]) -> PeriodKeys:
+        """Return the same keys, known to these readers, too."""
+        known = dict(self.readers)
+        for key, parts in readers.items():
+            known[key] = known.get(key, 0) | parts
+        return replace(self, readers=tuple(known.items()))
 
 
 class ChannelKey(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +96,7 @@ class NewPeriod(Struct, frozen=True):
     offer: bytes
     """The channel offer, to send before its first report."""
     wrapped: tuple[WrappedKey, ...]
-    """The day's keys for each of its readers."""
+    """The period's keys for each of its readers."""
 
 
 def new_period(
@@ -96,7 +110,7 @@ def new_period(
     day = keys_of(secret)
     commitment = day.commitment(identity.mid, identity.epoch, period)
     channel, key, offer = _new_channel(identity, contract_key, period)
-    keys = PeriodKeys(period, channel, key, secret, commitment, contract_key)
+    keys = PeriodKeys(period, channel, key, secret, commitment, contract_key, tuple(readers.items()))
     place = KeyPlace(identity.chain_id, identity.mid, identity.epoch, period)
     wrapped = [wrap_keys(place, day, reader, parts) for reader, parts in readers.items()]
     return NewPeriod(keys, offer, tuple(wrapped))
@@ -128,7 +142,7 @@ def reseal(identity: Identity, wire: Wire, key: bytes, period: PeriodKeys) -> Wi
 
 
 def wrap_keys(place: KeyPlace, keys: DetailKeys, reader: bytes, parts: int) -> WrappedKey:
-    """Wrap as much of a day's keys as a reader may have to its HPKE key; raises `BadPublicKey`."""
+    """Wrap as much of a period's keys as a reader may have to its HPKE key; raises `BadPublicKey`."""
     box = seal_box(reader, place.info(reader), encode(keys.narrowed(parts)))
     return place.mid, place.epoch, place.period, reader, box
 

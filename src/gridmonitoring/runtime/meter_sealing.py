@@ -1,9 +1,13 @@
-"""Which keys a meter seals under: another channel each day, and where the contract key changes (II-B, V-A).
+"""Which keys a meter seals under, and when it goes on under others (paper II-B, V-A).
 
-The channel of a day is wrapped to the contract key that the meter's terms name. When a command names another,
-the day goes on under a channel that is wrapped to this one, and all that was not acknowledged yet is sealed
-again under it. So once a meter has carried that command out, whoever has the key before opens nothing that
-leaves it.
+A day begins with a key period. Where somebody may read less than the keys in use open, the next report
+begins the day's next one; who has the former keys opens nothing of it. Whoever was let in for a while
+counts, too: the owner's client wraps the keys of a period that has begun.
+
+The channel of a period is wrapped to the contract key that the meter's terms name. When a command names
+another, the period goes on under a channel that is wrapped to this one, and all that was not acknowledged
+yet is sealed again under it. So once a meter has carried that command out, whoever has the key before opens
+nothing that leaves it.
 
 Left out: making and using keys (`meter_keys`), and keeping what is returned (`storage.outbox`).
 """
@@ -15,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
+from gridmonitoring.keys.detail_keys import day_of, first_period, next_period
 from gridmonitoring.keys.signatures import SecretSeed
 from gridmonitoring.runtime.meter_keys import (
     DAY_MS,
@@ -41,7 +46,7 @@ class Parcels(Struct, frozen=True):
     wires: list[Wire]
     """Offers and sealed reports, in order."""
     wrapped: list[WrappedKey]
-    """Keys of days that began, for their readers."""
+    """Keys of periods that began, for their readers."""
     anew: bool
     """Whether `wires` take the place of all that waited."""
 
@@ -67,15 +72,31 @@ class Sealing:
         made = Parcels([], [], self._period is not None and self._period.contract_key != contract_key)
         if made.anew:
             self._seal_anew(contract_key, made.wires, memory)
+        self._note_readers(readers, memory)
         for draft in drafts:
             day = draft.time // DAY_MS
-            period = self._period
-            if period is None or period.period != day:
-                new = new_period(self._identity, contract_key, day, readers(day))
+            number, period = self._due(day, readers), self._period
+            if period is None or period.period != number:
+                new = new_period(self._identity, contract_key, number, readers(day))
                 period = self._begin(new, made.wires, memory)
                 made.wrapped.extend(new.wrapped)
             made.wires.append(seal_report(self._identity, self._seed, draft, period))
         return made
+
+    def _note_readers(self, readers: Readers, memory: dict[str, bytes]) -> None:
+        """Note who may have the keys in use by now."""
+        period = self._period
+        if period is not None:
+            self._period = period.shared_with(readers(day_of(period.period)))
+            if self._period != period:
+                memory["keys"] = encode(self._period)
+
+    def _due(self, day: int, readers: Readers) -> int:
+        """Return the number of the key period that the next report, of a day, belongs to."""
+        period = self._period
+        if period is None or day_of(period.period) != day:
+            return first_period(day)
+        return next_period(period.period) if period.known_to_others(readers(day)) else period.period
 
     def _begin(self, new: NewPeriod, wires: list[Wire], memory: dict[str, bytes]) -> PeriodKeys:
         """Go on under another channel. Those of earlier ones are kept while reports under them wait."""
@@ -92,7 +113,7 @@ class Sealing:
         return new.keys
 
     def _seal_anew(self, contract_key: bytes, wires: list[Wire], memory: dict[str, bytes]) -> None:
-        """Have the day go on under the new contract key, and with it everything that waits."""
+        """Have the period go on under the new contract key, and with it everything that waits."""
         assert self._period is not None
         mid = self._identity.mid
         waiting = [pending.wire for pending in self._outbox.pending(mid, self._outbox.count(mid))]

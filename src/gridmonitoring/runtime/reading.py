@@ -8,6 +8,8 @@ Left out: choosing what to read (`user_layer`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from gridmonitoring.blockchain.bodies import Kind, Read, Report, Settlement
@@ -18,7 +20,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.encoding.hashes import sha256, sha256d
 from gridmonitoring.errors import AccessDenied, BadSignature, CannotOpen, EncodingError, Tampered
-from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, Part, open_keys
+from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, OfDay, Part, committed, open_keys
 from gridmonitoring.keys.sealed_boxes import SuiteNumber, open_box, report_nonce
 from gridmonitoring.keys.signatures import open_signed, signing_context, split, verify_signature
 from gridmonitoring.processing.access import access_of
@@ -79,7 +81,7 @@ class Reading(Struct, frozen=True):
     details: list[ReadDetail]
     """Details that opened, in order."""
     shut: tuple[int, ...]
-    """Days of which there are details, but no key for this reader."""
+    """Days of which there are details that this reader has no key for."""
 
 
 def read(grid: Grid, reader: Signer, wanted: Wanted) -> Reading:
@@ -168,7 +170,7 @@ def open_answer(grid: Grid, reader: Signer, wanted: Wanted, number: int, box: by
         _require_detail(grid, wanted.mid, detail)
     # 5, 6
     keys = _open_keys(grid, reader, wanted.mid, document)
-    opened = [_opened(grid, wanted, item, keys) for item in details]
+    opened = _opened_all(grid, wanted, details, keys)
     shut = {item.time // DAY_MS for item, found in zip(details, opened, strict=True) if found is None}
     return Reading(number, tags, settlements, [d for d in opened if d is not None], tuple(sorted(shut)))
 
@@ -230,18 +232,38 @@ def _open_keys(grid: Grid, reader: Signer, mid: bytes, document: AnswerDocument)
         try:
             found[epoch, period] = open_keys(place, own.hpke_secret, own.hpke_key, box)
         except (CannotOpen, EncodingError) as error:
-            raise Tampered("wrapped", f"day {period}", f"the keys do not open: {error}") from error
+            raise Tampered("wrapped", f"key period {period}", f"the keys do not open: {error}") from error
     return found
 
 
-def _opened(grid: Grid, wanted: Wanted, item: DetailItem, keys: Keys) -> ReadDetail | None:
-    """Open the parts of a detail that were asked for; None where the reader has no key of the day."""
-    period = item.time // DAY_MS
-    own = keys.get((item.epoch, period))
+def _opened_all(
+    grid: Grid, wanted: Wanted, details: Sequence[DetailItem], keys: Keys
+) -> list[ReadDetail | None]:
+    """Open the parts of details that were asked for; None where the reader has no key of the period.
+
+    Keys of a day to which none of its claims commits are not the meter's: raises `Tampered`.
+    """
+    of_days: dict[tuple[int, int], OfDay] = {}
+    named: dict[tuple[int, int], set[bytes]] = {}
+    for item in details:
+        where = item.epoch, item.time // DAY_MS
+        named.setdefault(where, set()).add(item.keys)
+        if where not in of_days:
+            of_days[where] = committed(keys, wanted.mid, *where)
+    for where, found in of_days.items():
+        if found and not found.keys() & named[where]:
+            raise Tampered(
+                "wrapped", f"day {where[1]}", "the keys are not those that the meter's claims commit to"
+            )
+    return [
+        _opened(grid, wanted, item, of_days[item.epoch, item.time // DAY_MS].get(item.keys))
+        for item in details
+    ]
+
+
+def _opened(grid: Grid, wanted: Wanted, item: DetailItem, own: DetailKeys | None) -> ReadDetail | None:
     if own is None:
         return None
-    if own.commitment(wanted.mid, item.epoch, period) != item.keys:
-        raise Tampered("wrapped", f"day {period}", "the keys are not those that the meter's claims commit to")
     place = (grid.chain_id, wanted.mid, report_nonce(item.epoch, item.sequence))
     load = open_part(item.ciphertext, own, Part.LOAD, *place) if wanted.data & Data.PROFILE else None
     used = open_part(item.ciphertext, own, Part.APPLIANCES, *place) if wanted.data & Data.APPLIANCES else None

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gridmonitoring.blockchain.bodies import Erase, Grant, Kind, RevokeGrant
 from gridmonitoring.blockchain.state_rows import GrantRow, PartyRow, Table, height_key, party_key
 from gridmonitoring.contracts.consent import Data, detail_parts, let_in
-from gridmonitoring.keys.detail_keys import KeyPlace, open_keys
+from gridmonitoring.keys.detail_keys import KeyPlace, day_of, open_keys
 from gridmonitoring.processing.access import access_of, readers_in_force
 from gridmonitoring.runtime.grid_port import Grid
 from gridmonitoring.runtime.meter_keys import wrap_keys
@@ -73,21 +73,23 @@ def grant(grid: Grid, owner: Signer, offer: Offer) -> Granted:
 def share_past(grid: Grid, owner: Signer, mid: bytes, number: int) -> int:
     """Wrap the keys of days that have begun for the reader of a grant; return of how many days.
 
-    With keys of other grants of the same reader, as one box a day holds them all. Raises `CannotOpen`.
+    With keys of other grants of the same reader, as one box of a period holds them all. Raises `CannotOpen`.
     """
     row: GrantRow = grid.row(Table.GRANT, height_key(mid, number))
     party: PartyRow = grid.row(Table.PARTY, party_key(row.role, row.reader))
     readers = readers_in_force(grid.row, mid)
-    wrapped = []
+    wrapped, days = [], set()
     for epoch, period, box in grid.wrapped(mid, owner.keys.hpke_key):
-        data = let_in(readers, period).get(party.hpke_key, 0)
-        if row.first <= period <= row.last and detail_parts(data):
+        day = day_of(period)
+        data = let_in(readers, day).get(party.hpke_key, 0)
+        if row.first <= day <= row.last and detail_parts(data):
             place = KeyPlace(grid.chain_id, mid, epoch, period)
             keys = open_keys(place, owner.keys.hpke_secret, owner.keys.hpke_key, box)
+            days.add(day)
             wrapped.append(wrap_keys(place, keys, party.hpke_key, detail_parts(data)))
     if wrapped:
         grid.wrap(wrapped)
-    return len(wrapped)
+    return len(days)
 
 
 def revoke(grid: Grid, owner: Signer, mid: bytes, number: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gridmonitoring.keys.detail_keys import day_of, first_period
 from gridmonitoring.runtime.entropy import random_bytes
 from gridmonitoring.runtime.erasure import Erasures
 from gridmonitoring.runtime.storage.details import DAY_MS, Detail, DetailStore, WrappedKey
@@ -22,7 +23,11 @@ def details() -> list[Detail]:
 
 
 def wrapped() -> list[WrappedKey]:
-    return [(mid, 1, day, bytes(32), random_bytes(80)) for mid in (MID, OTHER) for day in range(10)]
+    return [
+        (mid, 1, first_period(day) + day % 3, bytes(32), random_bytes(80))
+        for mid in (MID, OTHER)
+        for day in range(10)
+    ]
 
 
 def content(folder: Path) -> bytes:
@@ -48,7 +53,7 @@ def test_the_bytes_are_gone_and_nothing_else_is(tmp_path: Path) -> None:
     left = content(tmp_path)
     for _, _, _, ciphertext in gone:
         assert all(ciphertext[start : start + 16] not in left for start in range(0, 684, 16))
-    assert not any(box in left for mid, _, day, _, box in keys if mid == MID and 3 <= day <= 5)
+    assert not any(box in left for mid, _, period, _, box in keys if mid == MID and 3 <= day_of(period) <= 5)
     assert list(made.details_from(0)) == kept
     assert len(list(made.wrapped_keys())) == 17
     assert made.erase(MID, 3, 5, 205) == 0
@@ -82,6 +87,6 @@ def test_what_was_erased_is_not_taken_over() -> None:
     assert {d[0] for d in written} - {d[0] for d in kept} == {
         d[0] for d in written if d[1] == MID and 3 <= d[2] // DAY_MS <= 5 and d[0] < 205
     }
-    assert [key[2] for key in erasures.kept_keys(keys) if key[0] == MID] == [0, 1, 2, 6, 7, 8, 9]
-    assert erasures.shuts(MID, 4)
-    assert not erasures.shuts(OTHER, 4)
+    assert [day_of(key[2]) for key in erasures.kept_keys(keys) if key[0] == MID] == [0, 1, 2, 6, 7, 8, 9]
+    assert erasures.shuts(MID, first_period(4) + 7)
+    assert not erasures.shuts(OTHER, first_period(4))

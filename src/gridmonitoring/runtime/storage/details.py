@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 
 from gridmonitoring.errors import StorageError
+from gridmonitoring.keys.detail_keys import first_period
 from gridmonitoring.runtime.storage.database import open_database
 
 SCHEMA = """
@@ -30,7 +31,7 @@ SELECT CAST(substr(value, 1, 19) AS INTEGER), substr(value, 39, 16), CAST(substr
        substr(value, 55) FROM carray(?)"""
 """Writes details as `_packed` puts them."""
 ERASE_DETAILS = "DELETE FROM detail WHERE mid = ? AND time >= ? AND time < ? AND position < ?"
-ERASE_KEYS = "DELETE FROM wrapped WHERE mid = ? AND period BETWEEN ? AND ?"
+ERASE_KEYS = "DELETE FROM wrapped WHERE mid = ? AND period >= ? AND period < ?"
 UNSCRUBBED = 1
 """`user_version` of a file in which something is deleted whose bytes are still there."""
 SCRUB_PATIENCE_MS = 500
@@ -45,7 +46,7 @@ DETAILS_PER_STATEMENT = 10_000
 Detail = tuple[int, bytes, int, bytes]
 """(log index of the claim, MID, signed time ms, ciphertext)."""
 WrappedKey = tuple[bytes, int, int, bytes, bytes]
-"""(MID, meter epoch, period, recipient's HPKE key, box)."""
+"""(MID, meter epoch, key period, recipient's HPKE key, box)."""
 
 
 class DetailStore:
@@ -93,7 +94,7 @@ class DetailStore:
             with self._db:
                 self._db.execute(ERASE_DETAILS, (mid, start, end, size))
                 count = self._db.changes()
-                self._db.execute(ERASE_KEYS, (mid, first, last))
+                self._db.execute(ERASE_KEYS, (mid, first_period(first), first_period(last + 1)))
                 count += self._db.changes()
                 if count:
                     self._db.pragma("user_version", UNSCRUBBED)

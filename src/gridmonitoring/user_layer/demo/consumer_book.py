@@ -22,7 +22,7 @@ from gridmonitoring.encoding.hashes import sha256
 from gridmonitoring.energy_center.calendar import billing_month
 from gridmonitoring.energy_center.tariffs import TAX_WHOLE, Tariff, TariffKind, price_at
 from gridmonitoring.errors import CannotOpen, Tampered
-from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, open_keys
+from gridmonitoring.keys.detail_keys import DetailKeys, KeyPlace, committed, open_keys
 from gridmonitoring.runtime.entropy import KeyPair
 from gridmonitoring.runtime.meter_keys import DAY_MS
 from gridmonitoring.runtime.storage.details import DetailStore
@@ -124,11 +124,12 @@ def _opened(chain: bytes, mid: bytes, keys: Keys, claim: Claim, ciphertext: byte
     if sha256(ciphertext) != claim.detail:
         raise Tampered("detail", str(claim.index), "the stored detail is not the one that the claim names")
     # 2
-    period = claim.time // DAY_MS
-    key = keys.get((claim.epoch, period))
+    day = claim.time // DAY_MS
+    of_day = committed(keys, mid, claim.epoch, day)
+    if not of_day:
+        raise CannotOpen(f"no key of day {day} was wrapped for this reader")
+    key = of_day.get(claim.period_key)
     if key is None:
-        raise CannotOpen(f"no key of day {period} was wrapped for this reader")
-    if key.commitment(mid, claim.epoch, period) != claim.period_key:
         raise Tampered("detail", str(claim.index), "the period key is not the one that the claim names")
     # 3
     return open_detail(ciphertext, key, chain, mid, claim.epoch, claim.sequence)
