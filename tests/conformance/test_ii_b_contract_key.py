@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gridmonitoring.blockchain.bodies import Kind, TellContractKey
 from gridmonitoring.blockchain.state_rows import CommandKind, MeterKeyRow, Table, height_key
 from gridmonitoring.contracts.script import generate_script, script_hash
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.errors import CannotOpen, Refused, UserError
 from gridmonitoring.keys.channels import read_offer
 from gridmonitoring.keys.sealed_boxes import Purpose, box_info, open_box
@@ -21,9 +23,15 @@ from gridmonitoring.runtime.storage.database import open_database
 from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.verification import verify_path
 from tests.conformance.conftest import MONEY
-from tests.support.contract_keys import announcing, readable, secret_of, successor
+from tests.support.billing import CENT, flat
+from tests.support.contract_keys import announcing, readable, rotate_small, secret_of, successor
 from tests.support.home import Home, tariff_of
+from tests.support.houses import House
 from tests.support.network import DAY_MS, SmallNetwork, report_wires, small_network
+from tests.support.small_grid import SmallGrid
+
+SWAPPED_AT = 1_700_000_100_000
+"""When the house begins whose device is swapped."""
 
 
 @pytest.fixture
@@ -178,6 +186,34 @@ def test_a_new_device_never_seals_to_a_key_that_has_ended(living: Home) -> None:
     assert offered_to(neighbour.line.sent) == {new}
     assert standing(living.network, neighbour.mid) == MeterKeyRow(2, 2)
     assert neighbour.meter().sequence == neighbour.agent.meter.contract.sequence
+
+
+def test_a_device_that_replaces_another_begins_with_genesis_and_is_told_first() -> None:
+    grid = SmallGrid()
+    house = House(grid, flat(500 * CENT), start=SWAPPED_AT)
+    house.install(SWAPPED_AT + 10)
+    house.meet(SWAPPED_AT + 20)
+    key = rotate_small(grid, SWAPPED_AT + 30, at_once=True)
+    body = TellContractKey(house.mid, 2)
+    grid.act("node-2", Role.NODE, Kind.TELL_CONTRACT_KEY, body, SWAPPED_AT + 31)
+    house.meet(SWAPPED_AT + 40)
+    first = house.agent.meter.contract.terms
+    assert first.contract_key == key
+    house.agent.remove(SWAPPED_AT + 50)
+    house.meet(SWAPPED_AT + 60)
+    assert grid.rows[Table.AGREEMENT, house.mid].script == first.script
+    handover = house.swap(SWAPPED_AT + 70)
+    assert (Table.METER_KEY, house.mid) not in grid.rows
+    assert grid.rows[Table.AGREEMENT, house.mid].script != first.script
+    channels = set(grid.channels)
+    house.install(SWAPPED_AT + 80, handover)
+    house.meet(SWAPPED_AT + 90)
+    house.meet(SWAPPED_AT + 95)
+    assert grid.rows[Table.METER_KEY, house.mid] == MeterKeyRow(2, 2)
+    assert grid.rows[Table.AGREEMENT, house.mid].script == first.script
+    assert house.agent.meter.contract.terms.script == first.script
+    assert len(set(grid.channels) - channels) == 1
+    assert not grid.violations(house.mid)
 
 
 def test_a_key_is_in_force_from_a_place_of_the_log_also_after_a_restart(small: SmallNetwork) -> None:

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
+from gridmonitoring.blockchain.bodies import Kind, TellContractKey
+from gridmonitoring.blockchain.contract_keys import last_announced
 from gridmonitoring.blockchain.state_rows import CommandKind, FindingState, Table
 from gridmonitoring.contracts.agreement import NoCutWindow
 from gridmonitoring.contracts.meter_rule import Event, MeterState, Relay, Status
 from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
+from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.energy_center.tariffs import Tariff
 from tests.support.billing import CENT, DAY, HOUR, MINUTE, NIGHT_AND_DAY, flat, slabs, time_of_use
+from tests.support.contract_keys import rotate_small
 from tests.support.houses import NOVEMBER_30, House, publish
 from tests.support.small_grid import SmallGrid
 
@@ -78,6 +82,7 @@ class MeterLife(RuleBasedStateMachine):
         self, tariff: Tariff, agreed: dict[str, Any], first: int, rough: bool, moving: bool, done: Any
     ) -> None:
         self.grid = SmallGrid()
+        self.key = self.grid.founding.contract_key
         self.now = EVENING
         self.rough, self.moving, self.done = rough or bool(done), moving, done
         self.house = House(self.grid, tariff, start=self.now, **self.agreed_on(agreed))
@@ -208,6 +213,16 @@ class MeterLife(RuleBasedStateMachine):
         self.house.pay_out(self.grid.account(self.house.mid).credit, self.tick())
         assert self.grid.account(self.house.mid).lots == ()
 
+    # the nodes
+
+    @precondition(lambda self: self.open)
+    @rule(at_once=st.booleans())
+    def rotate(self, at_once: bool) -> None:
+        key = rotate_small(self.grid, self.tick(), at_once=at_once)
+        body = TellContractKey(self.house.mid, last_announced(self.grid.row_of))
+        self.grid.act("node-3", Role.NODE, Kind.TELL_CONTRACT_KEY, body, self.tick())
+        self.key = key
+
     # the line
 
     @rule()
@@ -231,6 +246,9 @@ class MeterLife(RuleBasedStateMachine):
         assert meter.contract.carried_out == row.commands
         assert meter.contract.cut_off == row.cut_off
         assert meter.account == self.grid.account(self.house.mid)
+        if row.carried_out == row.commands:
+            assert meter.contract.terms.script == self.grid.rows[Table.AGREEMENT, self.house.mid].script
+        assert meter.contract.terms.contract_key == self.key
         assert self.house.agent.waiting == 0
         assert self.house.outbox.refusals(self.house.mid) == []
         self.nothing_but_tampering_is_a_violation()

@@ -45,19 +45,21 @@ def telling(network: Network, mid: bytes, number: int) -> bytes:
     return network.signer("node-02").transaction(Kind.TELL_CONTRACT_KEY, body, network.clock.now_ms())
 
 
-def rotate_small(grid: SmallGrid, time: int, number: int = 2) -> bytes:
-    """Rotate the key of the grid in one object, whose earlier keys end at once; return the key."""
+def rotate_small(grid: SmallGrid, time: int, *, at_once: bool) -> bytes:
+    """Rotate the key of the grid in one object; return the key. `at_once` the earlier ones end."""
+    number = last_announced(grid.row_of) + 1
     secret = seed(f"contract {number}")
     public = hpke_public_key(secret)
-    document = encode(Successor(number, SuiteNumber.X25519, public, 0, time))
+    document = encode(Successor(number, SuiteNumber.X25519, public, 0, time if at_once else 2**62))
     names = sorted(("node-1", "node-2", "node-3"), key=key)
     approvals = tuple(
         (founding_party(Role.NODE, n).id(), grid.document(n, CONTRACT_KEY_DOMAIN, document)) for n in names
     )
     body = RotateContractKey(document, approvals)
     grid.act("node-1", Role.NODE, Kind.ROTATE_CONTRACT_KEY, body, time)
-    grid.contract_secrets = {public: bytes(secret)}
-    grid.channels.clear()
+    grid.contract_secrets[public] = bytes(secret)
+    if at_once:
+        grid.channels.clear()
     return public
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gridmonitoring.blockchain.bodies import Kind, Report
+from gridmonitoring.blockchain.contract_keys import ended, require_not_ended
 from gridmonitoring.blockchain.evidence_builders import build_bill, build_command, build_statement
 from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.ledger import Ledger, make_chain
@@ -32,7 +33,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.energy_center.credit import Account
 from gridmonitoring.errors import CannotOpen, EncodingError, GridMonitoringError, Refused
-from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_sealed
+from gridmonitoring.keys.channels import Channel, channel_id, open_offer, open_sealed, read_offer, read_sealed
 from gridmonitoring.keys.sealed_commands import DELIVERY_DOMAIN, Delivery
 from gridmonitoring.keys.signatures import sign, signing_context, verify_signature
 from gridmonitoring.processing.state_transition import apply_transaction, genesis_rows
@@ -122,6 +123,10 @@ class SmallGrid(MiniChain):
 
     # what became of it
 
+    def row_of(self, table: Table, key: bytes) -> Any:
+        """Return a row, or None."""
+        return self.rows.get((table, key))
+
     def meter(self, mid: bytes) -> MeterRow:
         """Return a meter's row."""
         found: MeterRow = self.rows[Table.METER, mid]
@@ -161,6 +166,8 @@ class SmallGrid(MiniChain):
     def _receive(self, wire: bytes) -> Outcome:
         try:
             if wire.startswith(OFFER_HEAD):
+                over = ended(self.row_of, self.founding, len(self.raws), self.block_time)
+                require_not_ended(read_offer(wire).contract_key, over)
                 self.channels[channel_id(wire)] = open_offer(wire, self.contract_secrets, self.id)
                 return None
             sealed = read_sealed(wire)
