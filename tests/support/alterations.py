@@ -9,7 +9,7 @@ import cbor2
 from hypothesis import strategies as st
 
 from gridmonitoring.encoding.bounds import MAX_INT
-from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, loads_canonical
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, loads
 from gridmonitoring.errors import EncodingError
 from gridmonitoring.keys.signatures import split
 
@@ -102,7 +102,7 @@ class _Alteration:
 
     def _unsigned(self, value: bytes) -> bytes | None:
         try:
-            inside = loads_canonical(value, PACKAGE_LIMIT)
+            inside = loads(value, PACKAGE_LIMIT)
         except EncodingError:
             return None
         return cbor2.dumps(self.of(inside)) if isinstance(inside, list) else None

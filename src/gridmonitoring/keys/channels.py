@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from gridmonitoring.encoding.bounds import MAX_INT, Bytes16, Bytes32, Unsigned
-from gridmonitoring.encoding.cbor import TRANSACTION_LIMIT, decode, loads_canonical
-from gridmonitoring.errors import CannotOpen, Malformed
+from gridmonitoring.encoding.cbor import BYTE_STRING, TRANSACTION_LIMIT, UNSIGNED, decode, read_head
+from gridmonitoring.errors import CannotOpen, Malformed, TooLarge
 from gridmonitoring.keys.sealed_boxes import Purpose, box_info, open_box, report_nonce
 
 WIRE_LIMIT = 2 * TRANSACTION_LIMIT
 """Largest sealed report, bytes."""
 
-_SEALED = [str, bytes, int, bytes]
 _SEALED_HEAD = b"\x84\x68sealed/1\x50"
+_PAIR = b"\x82"
 _CHANNEL_END = len(_SEALED_HEAD) + 16
 
 
@@ -120,17 +120,15 @@ def sealed_channel(wire: bytes) -> bytes:
 
 def read_sealed(wire: bytes) -> SealedReport:
     """Read a sealed report; raises an `EncodingError`."""
-    values = loads_canonical(wire, WIRE_LIMIT)
-    if (
-        not isinstance(values, list)
-        or [type(value) for value in values] != _SEALED
-        or values[0] != "sealed/1"
-    ):
+    if len(wire) > WIRE_LIMIT:
+        raise TooLarge(len(wire), WIRE_LIMIT)
+    if not wire.startswith(_SEALED_HEAD):
         raise Malformed("not a sealed report")
-    _, channel, sequence, ciphertext = values
-    if len(channel) != 16 or not 0 <= sequence <= MAX_INT:
-        raise Malformed("a sealed report with a channel or sequence out of bounds")
-    return SealedReport(channel, sequence, ciphertext)
+    sequence, at = read_head(wire, _CHANNEL_END, UNSIGNED)
+    size, at = read_head(wire, at, BYTE_STRING)
+    if at + size != len(wire) or sequence > MAX_INT:
+        raise Malformed("a sealed report with a length or sequence out of bounds")
+    return SealedReport(wire[len(_SEALED_HEAD) : _CHANNEL_END], sequence, wire[at:])
 
 
 def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tuple[bytes, bytes]:
@@ -141,7 +139,11 @@ def open_sealed(report: SealedReport, channel: Channel, chain_id: bytes) -> tupl
         plain = AESGCM(channel.key).decrypt(nonce, report.ciphertext, context)
     except InvalidTag as error:
         raise CannotOpen("the report is not sealed under this channel, or was altered") from error
-    parts = loads_canonical(plain, WIRE_LIMIT)
-    if not isinstance(parts, list) or [type(part) for part in parts] != [bytes, bytes]:
+    if plain[:1] != _PAIR:
         raise Malformed("a sealed report holds a claim and a detail")
-    return parts[0], parts[1]
+    size, at = read_head(plain, 1, BYTE_STRING)
+    end = at + size
+    rest, last = read_head(plain, end, BYTE_STRING)
+    if last + rest != len(plain):
+        raise Malformed("a sealed report holds a claim and a detail, and nothing else")
+    return plain[at:end], plain[last:]
