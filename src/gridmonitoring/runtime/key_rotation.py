@@ -27,8 +27,9 @@ TOLD_AT_ONCE = 256
 class KeyRotation:
     """Keeps in mind which contract key the nodes work with, and who is to be told of it."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, at_once: int = TOLD_AT_ONCE) -> None:
         self._network = network
+        self._at_once = at_once
         self._number = FIRST
         self._untold: list[bytes] = []
 
@@ -48,7 +49,7 @@ class KeyRotation:
         now = network.clock.now_ms()
         return [
             node.transaction(Kind.TELL_CONTRACT_KEY, TellContractKey(mid, number), now)
-            for mid in self._untold[:TOLD_AT_ONCE]
+            for mid in self._untold[: self._at_once]
             if self._may_be_told(mid, number)
         ]
 
