@@ -13,7 +13,9 @@ BIN := .venv/bin
 CODE := src tests tools
 SETUP := PYTHON="$(PYTHON)" tools/setup.sh
 
-.PHONY: help setup setup-runtime setup-data demo test check lint format types imports pytest bench soak lock clean
+COMETBFT := tools/cometbft.sh
+
+.PHONY: help cometbft setup setup-runtime setup-data demo test check lint format types imports pytest bench soak lock clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ setup-runtime:
 
 setup-data: ## make .venv for using the package with the data center's columnar store
 	@$(SETUP) data
+
+cometbft: setup-runtime ## build CometBFT into .tools/bin, where clusters find it
+	@$(COMETBFT)
 
 demo: setup-runtime ## run the demonstration (ARGS="--houses 20 --days 30")
 	@$(BIN)/gridmon demo $(ARGS)
@@ -48,6 +53,7 @@ imports: setup
 	@$(BIN)/lint-imports --no-logo
 
 pytest: setup check
+	@$(COMETBFT) >/dev/null
 	@echo "== pytest"
 	@$(BIN)/pytest --numprocesses $(JOBS) $(ARGS)
 
@@ -60,7 +66,7 @@ bench: setup-runtime ## measure ingest and verification beside the machine's cei
 	@$(BIN)/gridmon bench ingest --validators 4 --reports 24
 	@$(BIN)/gridmon bench verify
 
-soak: setup ## the long runs: many examples, many kills, large ledgers
+soak: setup cometbft ## the long runs: many examples, many kills, large ledgers
 	@$(BIN)/pytest --soak $(ARGS)
 	@$(BIN)/gridmon bench ingest
 	@$(BIN)/gridmon bench verify --reports 100
@@ -70,6 +76,6 @@ lock: ## write requirements/*.txt anew (UPGRADE=1 takes newer versions)
 	@tools/lock.sh
 
 clean: ## remove .venv, caches and built files
-	@rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-lock .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@rm -rf .coverage .coverage.* htmlcov
 	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,3 +28,4 @@ compile data.txt pyproject.toml --extra data -c requirements/runtime.txt
 compile dev.txt pyproject.toml --extra data --extra display requirements/dev.in
 compile build.txt requirements/build.in
 compile lock.txt requirements/lock.in
+compile go.txt requirements/go.in

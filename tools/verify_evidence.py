@@ -192,6 +192,11 @@ SHAPES = {
     "signed": "b72-12288",
     "registers": "{[b6 u]}",
     "former": "{[b32 u u]}",
+    "moment": "[u0-1099511627776 u0-999999999]",
+    "comet-header": "[[u u] u moment [b32 u0-2147483647 b0-32] b0-32 b0-32 b32 b32 b32 b0-32 b0-32 b20]",
+    "part-set": "[u0-2147483647 b32]",
+    "precommits": "{[t1-64 moment b64]}",
+    "light-block": "['light-block/1' t1-128 u b32 b32 comet-header u0-2147483647 part-set precommits]",
     "validators": "{[b16 name b32 u1-1000000]}",
     "bundle": "['evidence/1' u1-30 b32 {[b b b path]} b {[u b path]} {[u b b b path]} {[b16 registers]}]",
     "parameters": "[b4 u4-24 u u u]",
@@ -346,13 +351,14 @@ def _inclusion_root(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -
     return node
 
 
-def _tree_root(leaves: Sequence[bytes]) -> bytes:
-    """Return the root over leaf data with sha256d, as blocks have it."""
-    level = [_shad(b"\x00" + leaf) for leaf in leaves]
+def _tree_root(leaves: Sequence[bytes], digest: Callable[[bytes], bytes] | None = None) -> bytes:
+    """Return the root over leaf data: with sha256d as blocks have it, or with another hash."""
+    digest = digest or _shad
+    level = [digest(b"\x00" + leaf) for leaf in leaves]
     while len(level) > 1:
-        joined = [_shad(b"\x01" + a + b) for a, b in zip(level[::2], level[1::2], strict=False)]
+        joined = [digest(b"\x01" + a + b) for a, b in zip(level[::2], level[1::2], strict=False)]
         level = joined + level[len(joined) * 2 :]
-    return level[0] if level else _shad(b"")
+    return level[0] if level else digest(b"")
 
 
 def _peaks_root(count: int, peaks: bytes) -> bytes:
@@ -400,8 +406,10 @@ class Checkpoint(NamedTuple):
     height: int
     time: int
     block: bytes
-    text: bytes
-    signatures: list[tuple[str, bytes]]
+    signed_at: int
+    """Height whose validators sign it."""
+    signatures: list[tuple[str, bytes | None, bytes, bytes]]
+    """(name, key ID if it is said, signed bytes, signature)."""
 
 
 def _unbase64(text: str, size: int) -> bytes:
@@ -420,8 +428,10 @@ def _number(text: str) -> int:
 
 
 def _note(note: bytes) -> Checkpoint:
-    """Read a signed note of a checkpoint."""
+    """Read a signed note of a checkpoint, or the light block that stands for one."""
     _need(len(note) <= MAX_NOTE, "the note is too large")
+    if note[:1] == b"\x89":
+        return _light(note)
     try:
         body, blank, signed = note.decode("utf-8").partition("\n\n")
     except UnicodeDecodeError as error:
@@ -439,27 +449,86 @@ def _note(note: bytes) -> Checkpoint:
     signatures = [(name, _unbase64(data, 68)) for _, name, data in lines]
     names = [name for name, _ in signatures]
     _need(names == sorted(set(names)) and len(names) <= 256, "signatures are not in order of name, each once")
-    return Checkpoint(
-        *(origin, _number(size), log_root, state_root, _number(height), _number(time), _unbase64(block, 32)),
-        *((body + "\n").encode(), signatures),
-    )
+    text = (body + "\n").encode()
+    votes: list[tuple[str, bytes | None, bytes, bytes]] = []
+    votes += [(name, data[:4], text, data[4:]) for name, data in signatures]
+    at = _number(height)
+    place = (origin, _number(size), log_root, state_root, at, _number(time), _unbase64(block, 32))
+    return Checkpoint(*place, at, votes)
+
+
+# --- light blocks: CometBFT's header and precommits, in protocol buffers
+
+
+def _varint(value: int) -> bytes:
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
+
+
+def _field(number: int, content: bytes | int) -> bytes:
+    """Return a field, nothing where it is zero or empty."""
+    if isinstance(content, int):
+        return bytes([number << 3]) + _varint(content) if content else b""
+    return _nested(number, content) if content else b""
+
+
+def _nested(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _fixed(number: int, value: int) -> bytes:
+    return bytes([number << 3 | 1]) + value.to_bytes(8, "little") if value else b""
+
+
+def _light(note: bytes) -> Checkpoint:
+    """Read a light block: its header carries the app_hash of the height before."""
+    read = _read(note, MAX_NOTE, "light-block", "the light block")
+    _, origin, size, log_root, state_root, header, round_, (parts, parts_root), votes = read
+    version, height, time, (last, count, last_root), *hashes = header
+    app = _shad(log_root + size.to_bytes(8, "big") + state_root)
+    chain = f"gridmon-{_sha(origin.encode()).hex()[:40]}".encode()
+    commit, data, validators, following, consensus, results, evidence, proposer = hashes
+    moment = _field(1, time[0]) + _field(2, time[1])
+    before = _field(1, last) + _nested(2, _field(1, count) + _field(2, last_root))
+    leaves = [
+        _field(1, version[0]) + _field(2, version[1]),
+        _field(1, chain),
+        _field(1, height),
+        moment,
+        before,
+    ]
+    rest = (commit, data, validators, following, consensus, app, results, evidence, proposer)
+    leaves += [_field(1, item) for item in rest]
+    block = _tree_root(leaves, _sha)
+    part_set = _nested(2, _field(1, parts) + _field(2, parts_root))
+    what = _nested(4, _field(1, block) + part_set)
+    signatures: list[tuple[str, bytes | None, bytes, bytes]] = []
+    for name, when, signature in votes:
+        said = _nested(5, _field(1, when[0]) + _field(2, when[1]))
+        vote = _field(1, 2) + _fixed(2, height) + _fixed(3, round_) + what + said + _field(6, chain)
+        signatures.append((name, None, _varint(len(vote)) + vote, signature))
+    names = [name for name, *_ in votes]
+    _need(names == sorted(set(names)) and len(names) <= 256, "precommits are not in order of name, each once")
+    time_ms = time[0] * 1000 + time[1] // 1_000_000
+    return Checkpoint(origin, size, log_root, state_root, height - 1, time_ms, last, height, signatures)
 
 
 def _check_quorum(point: Checkpoint, origin: str, validators: list[Any], *, minimal: bool = True) -> None:
     """Require a quorum's signatures, and exactly a minimal one's: the most powerful first, then by name."""
     _need(point.origin == origin, f"the checkpoint is of {point.origin[:80]!r}")
     known = {name: (key, power) for _, name, key, power in validators}
-    _need(all(name in known for name, _ in point.signatures), "a signature of nobody in the validator set")
+    _need(all(name in known for name, *_ in point.signatures), "a signature of nobody in the validator set")
     total = sum(power for _, power in known.values())
     signed = 0
-    for power, _ in sorted((-known[name][1], name) for name, _ in point.signatures):
+    for power, _ in sorted((-known[name][1], name) for name, *_ in point.signatures):
         _need(not minimal or 3 * signed <= 2 * total, "more signatures than a quorum needs")
         signed -= power
     _need(3 * signed > 2 * total, f"{signed} of {total} power signed, more than two thirds are needed")
-    for name, data in point.signatures:
+    for name, key_id, signed_bytes, signature in point.signatures:
         key = known[name][0]
-        _need(data[:4] == _sha(name.encode() + b"\n\x01" + key)[:4], f"{name} signed with another key")
-        _check_signature(key, point.text, data[4:], name)
+        named = _sha(name.encode() + b"\n\x01" + key)[:4]
+        _need(key_id in (None, named), f"{name} signed with another key")
+        _check_signature(key, signed_bytes, signature, name)
 
 
 def _check_founding(founding: list[Any]) -> None:
@@ -516,7 +585,7 @@ class Sets:
     def decided(self, note: bytes, *, minimal: bool = False) -> tuple[Checkpoint, list[Any]]:
         """Return the checkpoint of a note of any height, and the set whose quorum signed it."""
         point = _note(note)
-        at = max(number for number, (height, _) in enumerate(self.known) if height <= point.height)
+        at = max(number for number, (height, _) in enumerate(self.known) if height <= point.signed_at)
         _check_quorum(point, self.origin, self.known[at][1], minimal=minimal)
         if at not in self.needed:
             try:
@@ -1144,7 +1213,7 @@ def verify(bundle: bytes, genesis: bytes) -> dict[str, Any]:
             "state_root": point.state_root.hex(),
             "height": point.height,
             "time": point.time,
-            "signers": [name for name, _ in point.signatures],
+            "signers": [name for name, *_ in point.signatures],
         },
         "currency": founding[4],
         "minor_digits": founding[5],

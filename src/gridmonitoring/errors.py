@@ -36,6 +36,7 @@
     │   ├── NodeUnavailable      it stopped or is too slow; what was sent may have been done
     │   └── NodeFault            an error inside the node that nobody foresaw; it goes on
     └── UserError                an argument, file or configuration a person can mend
+        ├── CometMissing         the CometBFT program is not there, or is another version
         ├── DataFileError        a readings file that cannot be used (carries file, line, column)
         └── BadTimeRange         a time or window that the recorded readings do not have
 
@@ -258,6 +259,13 @@ class NodeFault(ServiceError):
 
 class UserError(GridMonitoringError):
     """An argument, file or configuration that a person can mend."""
+
+
+class CometMissing(UserError):
+    """CometBFT is not installed here, or not in a version that can be used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; `make cometbft` builds it, or GRIDMON_COMETBFT names it")
 
 
 class DataFileError(UserError):

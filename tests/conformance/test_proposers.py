@@ -14,7 +14,7 @@ from gridmonitoring.blockchain.evidence_bundle import EvidenceKind
 from gridmonitoring.blockchain.state_rows import FindingRow, ProposalRow, Table
 from gridmonitoring.contracts.violations import Violation
 from gridmonitoring.errors import EvidenceError, Refused
-from gridmonitoring.runtime.consensus.embedded import Decision
+from gridmonitoring.runtime.consensus.engine import Decision
 from gridmonitoring.runtime.evidence_requests import make_evidence
 from gridmonitoring.runtime.verification import verify_path
 from tests.support.guilty_proposer import (

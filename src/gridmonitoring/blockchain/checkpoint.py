@@ -17,6 +17,9 @@ A block is final when more than two thirds of the voting power signed its checkp
 the majority). Signatures are sorted by name; a note has one form, so nothing in it can be changed
 without breaking a signature or this form.
 
+Under CometBFT the validators sign blocks instead: a light block (`light_block`) stands where a note does, and
+every function here reads both.
+
 Left out: witness cosignatures, which witnesses keep beside the note; other signature algorithms;
 names beyond printable ASCII.
 """
@@ -26,14 +29,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from gridmonitoring.blockchain.light_block import LightBlock, header_hash, signed_bytes
 from gridmonitoring.encoding.bounds import MAX_INT, Bytes32, Millis, Unsigned
+from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.encoding.hashes import sha256d
-from gridmonitoring.errors import BadSignature, CheckpointError
+from gridmonitoring.errors import BadSignature, CheckpointError, EncodingError
 from gridmonitoring.keys.signatures import CheckSignature
 
 NOTE_LIMIT = 64 * 1024
@@ -110,9 +116,23 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     """A signed checkpoint as read; its signatures are not verified by reading."""
 
     checkpoint: Checkpoint
-    """What was signed."""
+    """What was signed; of a light block, time and block hash are CometBFT's."""
     signatures: tuple[NoteSignature, ...]
     """Sorted by name, one for each."""
+    light: LightBlock | None = None
+    """The light block, where it is one."""
+
+    @property
+    def signed_at(self) -> int:
+        """Height whose validators sign it: its own, or that of the light block's header."""
+        return self.light.header.height if self.light else self.checkpoint.height
+
+    def is_of(self, origin: str, height: int, time_ms: int, block_hash: bytes) -> bool:
+        """Tell whether it is of a consensus block; a light block says of which height alone."""
+        found = self.checkpoint
+        if (found.origin, found.height) != (origin, height):
+            return False
+        return self.light is not None or (found.time_ms, found.block_hash) == (time_ms, block_hash)
 
 
 def app_hash(log_root: bytes, size: int, state_root: bytes) -> bytes:
@@ -146,11 +166,18 @@ def encode_note(checkpoint: Checkpoint, signatures: Iterable[tuple[str, bytes, b
     return _assemble(checkpoint, lines)
 
 
+def is_light(note: bytes) -> bool:
+    """Tell whether a note is a light block: an array of nine in CBOR, which no text begins like."""
+    return note[:1] == b"\x89"
+
+
 def decode_note(note: bytes) -> Note:
     """Read a signed checkpoint in its one form; raises `CheckpointError`.
 
     Signatures are not verified: `verify_quorum` does.
     """
+    if is_light(note):
+        return _read_light(note)
     if len(note) > NOTE_LIMIT:
         raise CheckpointError(f"a note of {len(note)} bytes, at most {NOTE_LIMIT} are allowed")
     try:
@@ -179,6 +206,8 @@ def verify_quorum(note: bytes, validators: Validators, verify: CheckSignature) -
     decoded = decode_note(note)
     # 1
     keys = {name: public_key for name, public_key, _ in validators}
+    if decoded.light is not None:
+        return _verify_light(decoded.light, keys, validators, verify)
     for line in decoded.signatures:
         if line.name not in keys or line.key_id != key_id(line.name, keys[line.name]):
             raise CheckpointError(f"{line.name} signed, but is no validator with that key")
@@ -202,6 +231,9 @@ def minimal_quorum(note: bytes, validators: Validators) -> bytes:
     """
     decoded = decode_note(note)
     kept = _smallest_quorum([line.name for line in decoded.signatures], validators)
+    if decoded.light is not None:
+        votes = tuple(vote for vote in decoded.light.precommits if vote.name in kept)
+        return encode(replace(decoded.light, precommits=votes))
     return _assemble(decoded.checkpoint, [line for line in decoded.signatures if line.name in kept])
 
 
@@ -212,6 +244,53 @@ def require_minimal_quorum(note: bytes, validators: Validators) -> None:
     """
     if minimal_quorum(note, validators) != note:
         raise CheckpointError("the note carries more signatures than its quorum needs")
+
+
+def _read_light(note: bytes) -> Note:
+    """Read a light block in its one form; raises `CheckpointError`."""
+    if len(note) > NOTE_LIMIT:
+        raise CheckpointError(f"a light block of {len(note)} bytes, at most {NOTE_LIMIT} are allowed")
+    try:
+        light = decode(note, LightBlock, NOTE_LIMIT)
+    except EncodingError as error:
+        raise CheckpointError(f"not a light block: {error}") from error
+    names = [vote.name for vote in light.precommits]
+    if names != sorted(set(names)):
+        raise CheckpointError("the precommits of a light block are not distinct and sorted by name")
+    if len(light.header.last_block[0]) != 32:
+        raise CheckpointError("a light block follows a block")
+    checkpoint = Checkpoint(
+        origin=light.origin,
+        size=light.size,
+        log_root=light.log_root,
+        app_hash=app_hash(light.log_root, light.size, light.state_root),
+        state_root=light.state_root,
+        height=light.header.height - 1,
+        time_ms=light.header.time[0] * 1000 + light.header.time[1] // 1_000_000,
+        block_hash=light.header.last_block[0],
+    )
+    return Note(checkpoint, tuple(NoteSignature(v.name, b"", v.signature) for v in light.precommits), light)
+
+
+def _verify_light(
+    light: LightBlock, keys: Mapping[str, bytes], validators: Validators, verify: CheckSignature
+) -> list[str]:
+    """As `verify_quorum`, of a light block's precommits over its header."""
+    # 1
+    signers = [vote.name for vote in light.precommits]
+    for name in signers:
+        if name not in keys:
+            raise CheckpointError(f"{name} signed, but is no validator")
+    # 2
+    _smallest_quorum(signers, validators)
+    # 3
+    block = header_hash(light)
+    for vote in light.precommits:
+        try:
+            verify(keys[vote.name], signed_bytes(light, vote, block), vote.signature)
+        except BadSignature as error:
+            raise CheckpointError(f"the precommit of {vote.name} does not verify") from error
+    return signers
 
 
 def _smallest_quorum(signers: Iterable[str], validators: Validators) -> set[str]:

@@ -79,12 +79,13 @@ class ValidatorSets:
     def _signed(
         self, note: bytes, check: Callable[[bytes, Validators], None]
     ) -> tuple[Checkpoint, Sequence[Validator]]:
-        checkpoint = decode_note(note).checkpoint
+        decoded = decode_note(note)
+        checkpoint = decoded.checkpoint
         if checkpoint.origin != self._genesis.origin():
             raise CheckpointError(
                 f"the checkpoint is of {checkpoint.origin}, not of {self._genesis.origin()}"
             )
-        at = max(n for n, (height, _) in enumerate(self._sets) if height <= checkpoint.height)
+        at = max(n for n, (height, _) in enumerate(self._sets) if height <= decoded.signed_at)
         check(note, self._sets[at][1].powers())
         if at - 1 in self.surplus and not _accepted(note, self._sets[at - 1][1].powers(), check):
             self.surplus.remove(at - 1)

@@ -151,14 +151,14 @@ class StateTree:
         replaced = self._replace(fresh)
         return UndoRecord(replaced, before, self.root)
 
-    def undo(self, record: UndoRecord) -> None:
-        """Take an update back; of several, the newest first.
+    def undo(self, record: UndoRecord) -> UndoRecord:
+        """Take an update back; of several, the newest first. Return the record that makes it again.
 
         Raises `MerkleError`, the tree unchanged, where the tree is not as the update left it.
         """
         if self.root != record.root_after:
             raise MerkleError("the state has changed since the update that is to be undone")
-        self._replace(record.contents)
+        return UndoRecord(self._replace(record.contents), record.root_after, record.root_before)
 
     def value_hash(self, key_hash: bytes) -> bytes | None:
         """Return the value hash of a row, or None where there is none."""

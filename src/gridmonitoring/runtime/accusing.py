@@ -33,7 +33,7 @@ from gridmonitoring.runtime.consensus.refused import RefusedProposal, proven_acc
 from gridmonitoring.runtime.parties import Signer
 
 if TYPE_CHECKING:
-    from gridmonitoring.runtime.consensus.embedded import Decision
+    from gridmonitoring.runtime.consensus.engine import Decision
     from gridmonitoring.runtime.network import Network
 
 MAX_METERS = 256

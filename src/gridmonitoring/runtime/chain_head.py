@@ -79,10 +79,10 @@ class ChainHead:
 
     def _require_note(self, block: StoredBlock) -> Checkpoint:
         header = block.header
-        signed = decode_note(block.note).checkpoint
-        named = (signed.origin, signed.height, signed.time_ms, signed.size, signed.block_hash)
-        size = header.first + header.count
-        if named != (self.genesis.origin(), header.height, header.time, size, sha256d(encode(header))):
+        note = decode_note(block.note)
+        signed = note.checkpoint
+        place = (self.genesis.origin(), header.height, header.time, sha256d(encode(header)))
+        if not note.is_of(*place) or signed.size != header.first + header.count:
             raise CheckpointError("its note is of another block")
         self.history.require_quorum(header.height, block.note, self.checker.check)
         return signed
@@ -92,7 +92,7 @@ class ChainHead:
     ) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, bytes]]]:
         """Take a block that holds as the last one; return the tiles and segments that it completed."""
         self.log, self.height, self.time = log, block.header.height, block.header.time
-        self.last_hash, self.signed = signed.block_hash, signed
+        self.last_hash, self.signed = sha256d(encode(block.header)), signed
         tiles = [(tile.level, tile.index, tile.hashes) for tile in log.take_tiles()]
         recent, segments = self._recent, []
         recent += [(identifier, block.header.first + offset) for offset, identifier in enumerate(ids)]

@@ -22,7 +22,7 @@ from gridmonitoring.blockchain.genesis import Genesis, decode_genesis
 from gridmonitoring.blockchain.genesis import chain_id as chain_id_of
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, convert, decode, encode
-from gridmonitoring.errors import DirectoryBusy, NodeUnavailable
+from gridmonitoring.errors import DirectoryBusy, NodeUnavailable, UserError
 from gridmonitoring.processing.rows import decode_row
 from gridmonitoring.runtime.clock import Clock, SystemClock
 from gridmonitoring.runtime.consensus.application import Receipt
@@ -300,6 +300,8 @@ def open_grid(root: Path) -> Grid:
     client = connect(directory)
     if client is not None:
         return client
+    if directory.under_comet:
+        raise UserError(f"the node of {root} is not running; start it with: gridmon node {root}")
     try:
         return LocalGrid(directory)
     except DirectoryBusy as busy:

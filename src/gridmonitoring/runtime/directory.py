@@ -4,6 +4,7 @@ genesis.cbor               the founding document, public
 keys/<name>.json           key files of the parties this operator runs, mode 0600
 keys/contract.json         the network's contract key (opens reports), contract-2.json its successor, ...
 nodes/<validator>/         truth.db and details.db of each validator
+cometbft/<validator>/      configuration, keys and data of its CometBFT, where that decides
 views/                     copies to be queried; `gridmon rebuild-views` makes them anew
 lock                       held by the process that owns the directory
 node.sock                  socket of a running `gridmon node`
@@ -34,6 +35,15 @@ class Directory:
     def node(self, name: str) -> Path:
         """Return the folder of a validator."""
         return self.root / "nodes" / name
+
+    def comet(self, name: str) -> Path:
+        """Return the folder of a validator's CometBFT; there is none under the embedded engine."""
+        return self.root / "cometbft" / name
+
+    @property
+    def under_comet(self) -> bool:
+        """Whether CometBFT decides here."""
+        return (self.root / "cometbft").is_dir()
 
     def view(self, name: str) -> Path:
         """Return the file of a view, which can be dropped at any time."""

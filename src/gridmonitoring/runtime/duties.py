@@ -37,7 +37,7 @@ from gridmonitoring.runtime.key_rotation import KeyRotation
 from gridmonitoring.runtime.parties import Signer
 
 if TYPE_CHECKING:
-    from gridmonitoring.runtime.consensus.embedded import Decision
+    from gridmonitoring.runtime.consensus.engine import Decision
     from gridmonitoring.runtime.network import Network
 
 
@@ -171,13 +171,16 @@ class Duties:
         return locked.format if locked else b""
 
     def _whose_turn(self, node: bytes, since: int, now: int) -> Signer | None:
-        """Return the node whose turn it is: the form's at once, the k-th after it 2k seconds later."""
-        nodes = list(self._network.nodes.items())
-        names = [identifier for identifier, _ in nodes]
-        first = names.index(node) if node in names else 0
+        """Return the node whose turn it is: the form's at once, the k-th after it 2k seconds later.
+
+        Of nodes that others run, it is not known here whether they are up.
+        """
+        nodes = [validator.node for validator in self._network.genesis.validators]
+        first = nodes.index(node) if node in nodes else 0
         voting = {validator.node for validator in self._network.engine.voting()}
         for k in range(len(nodes)):
-            identifier, signer = nodes[(first + k) % len(nodes)]
+            identifier = nodes[(first + k) % len(nodes)]
             if identifier in voting:
-                return signer if not k or now >= since + k * TAKEOVER_MS else None
+                due = not k or now >= since + k * TAKEOVER_MS
+                return self._network.nodes[identifier] if due else None
         return None

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gridmonitoring.blockchain.checkpoint import minimal_quorum
 from gridmonitoring.blockchain.evidence_bundle import Handover
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, row_key_hash
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode
-from gridmonitoring.errors import UserError
 from gridmonitoring.runtime.consensus.application import Application
 
 
@@ -22,10 +20,7 @@ class ApplicationEvidence:
     def __init__(self, application: Application, genesis: bytes) -> None:
         self._application = application
         self._genesis = genesis
-        block = application.truth.block(application.height)
-        if block is None:
-            raise UserError("this network has decided no block yet")
-        self._note = minimal_quorum(block.note, application.history.signing(application.height).powers())
+        self._note = application.signed_note()
 
     def genesis(self) -> bytes:
         """Return the genesis document."""

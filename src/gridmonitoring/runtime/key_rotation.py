@@ -17,7 +17,7 @@ from gridmonitoring.blockchain.state_rows import MeterKeyRow, Stage, SupplyPoint
 from gridmonitoring.encoding.cbor import decode
 
 if TYPE_CHECKING:
-    from gridmonitoring.runtime.consensus.embedded import Decision
+    from gridmonitoring.runtime.consensus.engine import Decision
     from gridmonitoring.runtime.network import Network
 
 TOLD_AT_ONCE = 256

@@ -24,7 +24,7 @@ from gridmonitoring.keys.signatures import split
 from gridmonitoring.runtime.answer_desk import AnswerDesk
 from gridmonitoring.runtime.clock import Clock, SimulatedClock, SystemClock
 from gridmonitoring.runtime.consensus.application import Receipt
-from gridmonitoring.runtime.consensus.embedded import Decision
+from gridmonitoring.runtime.consensus.engine import Decision
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.evidence_requests import make_evidence
 from gridmonitoring.runtime.forensics import ForensicReport
@@ -39,6 +39,11 @@ from gridmonitoring.runtime.storage.details import WrappedKey
 from gridmonitoring.runtime.storage.truth import StoredBlock
 from gridmonitoring.runtime.under_watch import Suspicion
 from gridmonitoring.runtime.views.contract_database import ContractDatabase, Query, Recorded
+
+EMPTY_BLOCK_S = 60.0
+"""Time between empty blocks, seconds."""
+COMET_DUTIES_S = 1.0
+"""How often a node under CometBFT looks whether others' blocks made something due for it, seconds."""
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
@@ -90,6 +95,8 @@ class LocalGrid(Network):
 
     def note(self) -> bytes:
         """Return the last signed checkpoint; raises `UserError` before the first block."""
+        if self.application.witness is not None:
+            return self.application.signed_note()
         block = self.block(self.application.height)
         if block is None:
             raise UserError("this network has decided no block yet")
@@ -217,6 +224,8 @@ class LocalGrid(Network):
 
     def watch(self) -> MonitorStatus:
         """Make a whole pass of the monitor, attend to what it finds, and return how it stands."""
+        if self.directory.under_comet:
+            raise UserError("under CometBFT a node's files are checked as they are read, and when it starts")
         self.settle()
         self.attend(self.watcher.whole_pass())
         return self.watcher.status()
@@ -271,11 +280,20 @@ class LocalGrid(Network):
         if self._last is not None:
             self._last.exception()
 
+    @property
+    def fresh_every_s(self) -> float:
+        """Time between two calls of `keep_fresh`, seconds; CometBFT makes its empty blocks itself."""
+        return COMET_DUTIES_S if self.directory.under_comet else EMPTY_BLOCK_S
+
     def keep_fresh(self) -> None:
         """Heal validators that stand still, decide an empty block, and do what became due meanwhile.
 
-        What cannot be healed is tried again only when it stands still for another reason.
+        What cannot be healed is tried again only when it stands still for another reason. Under CometBFT a
+        validator that stands still ends with it, and its supervisor starts it again.
         """
+        if self.directory.under_comet:
+            self.duties.after(self.tick())
+            return
         for validator in self.engine.validators:
             reason = validator.halted
             if reason is not None and self._given_up.get(validator.name) != reason:

@@ -26,7 +26,10 @@ from gridmonitoring.runtime.clock import Clock, SystemClock
 from gridmonitoring.runtime.columns.copier import Copier
 from gridmonitoring.runtime.columns.paths import DataCenterPaths
 from gridmonitoring.runtime.consensus.application import Application, Receipt
-from gridmonitoring.runtime.consensus.embedded import Decision, EmbeddedEngine
+from gridmonitoring.runtime.consensus.cometbft.engine import CometEngine
+from gridmonitoring.runtime.consensus.cometbft.home import Home
+from gridmonitoring.runtime.consensus.embedded import EmbeddedEngine
+from gridmonitoring.runtime.consensus.engine import Decision, Engine
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
 from gridmonitoring.runtime.contract_keys import held_secrets
 from gridmonitoring.runtime.directory import Directory
@@ -36,7 +39,7 @@ from gridmonitoring.runtime.key_failures import KeyFailures
 from gridmonitoring.runtime.key_files import read_keys
 from gridmonitoring.runtime.memory import settle_memory
 from gridmonitoring.runtime.online_healing import heal_validator
-from gridmonitoring.runtime.opening import level, open_application, open_details
+from gridmonitoring.runtime.opening import open_application, open_details
 from gridmonitoring.runtime.parties import Signer
 from gridmonitoring.runtime.signature_checker import VerifierPool
 from gridmonitoring.runtime.storage.details import Detail, DetailStore
@@ -64,7 +67,7 @@ class Network:
         self._pool = pool
         self.details: dict[str, DetailStore] = {}
         self.ingests: dict[str, Ingest] = {}
-        self.engine = EmbeddedEngine([])
+        self.engine: Engine = EmbeddedEngine([])
         self.copier: Copier | None = None
         """Keeps the data center's copies; None where this network has no data center."""
         self.key_failures = KeyFailures({}, b"", ())
@@ -80,10 +83,14 @@ class Network:
         self.genesis: Genesis = decode_genesis(self.document)
         self.chain_id = chain_id_of(self.document)
         self._secrets = held_secrets(self.directory)
-        self.engine = EmbeddedEngine([self._validator(v.name, v.node) for v in self.genesis.validators])
+        homes = comet_homes(self.directory, self.genesis)
+        names = homes or [validator.name for validator in self.genesis.validators]
+        own = [self._validator(v.name, v.node) for v in self.genesis.validators if v.name in names]
+        self._vouched = bool(homes)
+        self.engine = CometEngine(own, homes) if homes else EmbeddedEngine(own)
         for validator in self.engine.validators:
             self.bring_up(validator)
-        level(self.engine.validators, self.details)
+        self.engine.level(self.details)
         self._open_copier()
         if not self.engine.voting():
             reasons = "; ".join(f"{v.name}: {v.halted}" for v in self.engine.validators)
@@ -91,6 +98,7 @@ class Network:
         self._open_key_failures()
         self.nodes = {v.node: self.signer(v.name) for v in self.engine.validators}
         """Party ID -> signer of each node that this operator runs."""
+        self.engine.start()
         self.duties = Duties(self)
         settle_memory()
 
@@ -134,7 +142,9 @@ class Network:
         """Open a validator's files; where they are not what was committed it stays halted and says why."""
         folder = self.directory.node(validator.name)
         try:
-            application = open_application(folder, self.document, self.genesis, self._pool)
+            application = open_application(
+                folder, self.document, self.genesis, self._pool, vouched=self._vouched
+            )
         except StorageError as error:
             validator.take_down(str(error))
             return
@@ -339,6 +349,12 @@ class Network:
         decision.durable.result()
         self.scrub()
         return decision
+
+
+def comet_homes(directory: Directory, genesis: Genesis) -> dict[str, Home]:
+    """Return the CometBFT folders of a directory, by validator; none under the embedded engine."""
+    homes = {validator.name: Home(directory.comet(validator.name)) for validator in genesis.validators}
+    return {name: home for name, home in homes.items() if home.exists}
 
 
 def outcomes(opened: Opened, decision: Decision) -> list[Outcome]:

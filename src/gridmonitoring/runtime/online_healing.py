@@ -21,7 +21,7 @@ from gridmonitoring.runtime.duties import Duties
 from gridmonitoring.runtime.file_check import FileCheck
 from gridmonitoring.runtime.findings import Finding
 from gridmonitoring.runtime.healing import heal_files, require_proven_row
-from gridmonitoring.runtime.opening import TRUTH, level
+from gridmonitoring.runtime.opening import TRUTH
 from gridmonitoring.runtime.storage.replacing import mend
 from gridmonitoring.runtime.verification import Verification, node_files
 
@@ -80,7 +80,7 @@ def heal_validator(network: Network, name: str) -> list[str]:
 def _reopen(network: Network, validator: EmbeddedValidator) -> None:
     network.take_down(validator, "is being healed")
     network.bring_up(validator)
-    level(network.engine.validators, network.details)
+    network.engine.level(network.details)
 
 
 def _mend_rows(network: Network, validator: EmbeddedValidator) -> list[str]:

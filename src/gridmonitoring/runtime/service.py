@@ -46,8 +46,6 @@ from gridmonitoring.runtime.wire import (
     request_number,
 )
 
-EMPTY_BLOCK_S = 60.0
-"""Time between empty blocks, seconds."""
 MAX_CONNECTIONS = 64
 """Connections at a time; another one is closed at once."""
 MAX_IN_FLIGHT = 4
@@ -60,6 +58,7 @@ SLICE_S = 0.004
 """How long the monitor works before it pauses, seconds."""
 
 C = TypeVar("C", bound=IntEnum)
+T = TypeVar("T")
 
 _LOG = logging.getLogger("gridmonitoring.node")
 
@@ -82,10 +81,16 @@ class Service:
 
     def __init__(self, grid: LocalGrid, pace: Pace | None = None) -> None:
         self._grid = grid
+        grid.engine.let_go()
         self._pace = pace or Pace()
         self._executor = ThreadPoolExecutor(1, "node")
         self._writes = GroupCommit(
-            self._executor, {"submit": grid.begin_submit, "deliver": grid.begin_deliver}, grid.recover
+            self._executor,
+            {
+                "submit": partial(self._in_turn, grid.begin_submit),
+                "deliver": partial(self._in_turn, grid.begin_deliver),
+            },
+            grid.recover,
         )
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._stop = asyncio.Event()
@@ -98,6 +103,8 @@ class Service:
         writer = asyncio.create_task(self._writes.run())
         keeper = asyncio.create_task(self._keep_fresh())
         watcher = asyncio.create_task(self._watch())
+        if self._grid.directory.under_comet:
+            watcher.cancel()  # blocks are CometBFT's to vouch for; rows are checked as they are read
         try:
             with listening_socket(path) as listener:
                 ready(status)
@@ -114,8 +121,13 @@ class Service:
         self._stop.set()
 
     def _begin(self) -> Status:
-        self._grid.keep_fresh()
-        return self._grid.status()
+        self._in_turn(self._grid.keep_fresh)
+        return self._in_turn(self._grid.status)
+
+    def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Work on the network while nobody else does."""
+        with self._grid.engine.turn:
+            return work(*arguments)
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Answer what was asked so far, then end the connections."""
@@ -135,8 +147,8 @@ class Service:
         """Decide an empty block a minute; a failure is logged, and tried again a minute later."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(EMPTY_BLOCK_S)
-            working = loop.run_in_executor(self._executor, self._grid.keep_fresh)
+            await asyncio.sleep(self._grid.fresh_every_s)
+            working = loop.run_in_executor(self._executor, self._in_turn, self._grid.keep_fresh)
             await asyncio.wait([working])
             error = working.exception()
             if error is not None:
@@ -161,7 +173,9 @@ class Service:
                     continue
                 ended = not self._grid.watcher.busy
                 if working.result() or ended:
-                    attending = loop.run_in_executor(self._executor, self._grid.attend, working.result())
+                    attending = loop.run_in_executor(
+                        self._executor, self._in_turn, self._grid.attend, working.result()
+                    )
                     await asyncio.wait([attending])
                     if error := attending.exception():
                         _LOG.error("the monitor: %s", foreseen(error))
@@ -248,8 +262,9 @@ class Service:
 
     def _read(self, work: Callable[[], Any]) -> Any:
         """Do what is no batched write, once everything decided is on disk: nothing else is shown."""
-        self._grid.settle()
-        return work()
+        with self._grid.engine.turn:
+            self._grid.settle()
+            return work()
 
 
 def _methods(grid: LocalGrid) -> Mapping[str, Callable[..., Any]]:
@@ -310,11 +325,21 @@ def _give_way() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
-def serve(grid: LocalGrid, ready: Callable[[Status], None], pace: Pace | None = None) -> None:
-    """Serve a directory until SIGTERM or SIGINT, as `Service.run` does; closes the grid."""
+def serve(
+    grid: LocalGrid,
+    ready: Callable[[Status], None],
+    pace: Pace | None = None,
+    leash: int | None = None,
+) -> None:
+    """Serve a directory until SIGTERM or SIGINT, as `Service.run` does; closes the grid.
+
+    With `leash`, a file descriptor of a pipe, also until its other end is closed.
+    """
 
     async def run() -> None:
         service = Service(grid, pace)
+        if leash is not None:
+            asyncio.get_running_loop().add_reader(leash, service.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, service.stop)
         await service.run(ready)

@@ -11,7 +11,7 @@ from gridmonitoring.blockchain.bodies import TellContractKey
 from gridmonitoring.blockchain.state_rows import MeterKeyRow, Table
 from gridmonitoring.blockchain.transactions import decode_payload
 from gridmonitoring.keys.signatures import split
-from gridmonitoring.runtime.consensus.embedded import Decision
+from gridmonitoring.runtime.consensus.engine import Decision
 from gridmonitoring.runtime.key_rotation import KeyRotation
 from gridmonitoring.runtime.network import Network
 from tests.support.acts import closing

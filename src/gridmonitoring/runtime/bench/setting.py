@@ -28,7 +28,7 @@ from gridmonitoring.runtime.bench.population import (
     bring_in,
 )
 from gridmonitoring.runtime.clock import SimulatedClock
-from gridmonitoring.runtime.consensus.embedded import Decision
+from gridmonitoring.runtime.consensus.engine import Decision
 from gridmonitoring.runtime.directory import Directory
 from gridmonitoring.runtime.founding import found
 from gridmonitoring.runtime.ingest import Arriving

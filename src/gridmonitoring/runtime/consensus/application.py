@@ -7,14 +7,14 @@ the state tree; one that differs raises `Tampered`, which names it, and the vali
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from threading import Lock
 from typing import Any
 
 from msgspec import Struct
 
-from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash
+from gridmonitoring.blockchain.checkpoint import Checkpoint, app_hash, minimal_quorum
 from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
 from gridmonitoring.blockchain.ledger import Chain, Ledger
 from gridmonitoring.blockchain.log import TransactionLog
@@ -32,7 +32,14 @@ from gridmonitoring.data_center.copying import Copying
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, convert, encode, loads
 from gridmonitoring.encoding.hashes import sha256 as sha256_of
 from gridmonitoring.encoding.hashes import sha256d
-from gridmonitoring.errors import ConsensusError, EncodingError, GridMonitoringError, Refused, Tampered
+from gridmonitoring.errors import (
+    ConsensusError,
+    EncodingError,
+    GridMonitoringError,
+    Refused,
+    Tampered,
+    UserError,
+)
 from gridmonitoring.processing.rows import ROW_TYPES
 from gridmonitoring.processing.state_transition import apply_transaction
 from gridmonitoring.runtime.consensus.log_store import LogStore
@@ -87,6 +94,8 @@ class Execution(Struct):
     """The checkpoint that validators sign."""
     copies: list[AnyCopy]
     """What of it goes to the data center, if there is one."""
+    again: UndoRecord | None = None
+    """How to make the tree's change again, while it is set aside."""
 
 
 class _Run(Struct):
@@ -102,7 +111,16 @@ class _Run(Struct):
 class Application:
     """Log, state and rules of one validator over its own file."""
 
-    def __init__(self, truth: Truth, chain: Chain, genesis: Genesis, checker: SignatureChecker) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        chain: Chain,
+        genesis: Genesis,
+        checker: SignatureChecker,
+        *,
+        vouched: bool = False,
+    ) -> None:
+        """Open over a file; `vouched` where blocks are stored before a quorum's note of them is there."""
         self.truth = truth
         self.chain = chain
         self.checker = checker
@@ -121,7 +139,10 @@ class Application:
         self.last_hash = sha256d(encode(last.header)) if last else chain.id
         self._pending: Execution | None = None
         self.history = ValidatorHistory(genesis)
-        self.history.follow(truth.handovers())
+        self.history.follow(truth.handovers(), last_unsigned=vouched)
+        self._vouched = vouched
+        self.witness: Callable[[], bytes] | None = None
+        """Gives a quorum's note of the present state, where blocks are stored before they have one."""
         self.copying: Copying | None = None
         """Says what of each accepted transaction goes to the data center; None where there is none."""
 
@@ -175,6 +196,15 @@ class Application:
         """Return the encoded value of a committed row."""
         value = self.read((Table(table), key))
         return None if value is None else encode(value)
+
+    def signed_note(self) -> bytes:
+        """Return the present state's note with a minimal quorum; raises `UserError` before the first."""
+        if self.witness is not None:
+            return self.witness()
+        block = self.truth.block(self.height)
+        if block is None:
+            raise UserError("this network has decided no block yet")
+        return minimal_quorum(block.note, self.history.signing(self.height).powers())
 
     def validators(self) -> ValidatorSet:
         """Return the set that signs the next block: a change is in force two blocks later."""
@@ -292,6 +322,27 @@ class Application:
             self.tree.undo(self._pending.undo)
             self._pending = None
 
+    def set_aside(self) -> Execution:
+        """Take back a proposal that may yet be decided, and return it for `take_up`."""
+        execution = self._pending
+        if execution is None:
+            raise ConsensusError("no block is being decided")
+        execution.again = self.tree.undo(execution.undo)
+        self._pending = None
+        return execution
+
+    def take_up(self, execution: Execution) -> None:
+        """Have a proposal that was set aside be the one to finalize; the state is as it was then."""
+        if self._pending is not None or execution.again is None:
+            raise ConsensusError("another block is being decided")
+        self.tree.undo(execution.again)
+        execution.again = None
+        self._pending = execution
+
+    def trial(self, offered: Sequence[Transaction | EncodingError], time: int) -> list[Receipt]:
+        """Tell what would become of transactions in the next block; nothing changes."""
+        return self._run(offered, time).receipts
+
     def finalize(self, note: bytes) -> Commit:
         """Make the decided proposal the state in memory and return what has to be written.
 
@@ -325,7 +376,17 @@ class Application:
         if changed is None:
             return []
         height = execution.header.height
+        if self._vouched:
+            self.history.note_change(height, changed)
+            return [(height, self.history.handover(changed, note, self.tree))]
         return [(height, self.history.change(height, changed, note, self.tree))]
+
+    def signed_handover(self, note: bytes) -> list[tuple[int, bytes]]:
+        """Return the handover of the last block under a quorum's note, where that block changed the set."""
+        if self.history.changed_at() != self.height:
+            return []
+        minimal = minimal_quorum(note, self.history.signing(self.height + 1).powers())
+        return [(self.height, self.history.handover(self.history.latest(), minimal, self.tree))]
 
     def saved(self, rows: dict[RowKey, Any], tiles: list[tuple[int, int, bytes]]) -> None:
         """Note that the rows and tiles of a finalised block are on disk."""

@@ -10,14 +10,11 @@ Left out: a network between the validators, and view changes: a proposer that fa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from msgspec import Struct
-
-from gridmonitoring.blockchain.checkpoint import Checkpoint, encode_note, verify_quorum
+from gridmonitoring.blockchain.checkpoint import encode_note, verify_quorum
 from gridmonitoring.blockchain.proposals import open_proposal, proposal_of
-from gridmonitoring.blockchain.state import RowKey
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import (
     BadSignature,
@@ -28,58 +25,33 @@ from gridmonitoring.errors import (
     StorageError,
 )
 from gridmonitoring.keys.signatures import verify_signature
-from gridmonitoring.runtime.consensus.application import Execution, Receipt
-from gridmonitoring.runtime.consensus.refused import KeptProposals, RefusedProposal, refused_proposal
-from gridmonitoring.runtime.consensus.saving import Beside, KeepCopies, Save, Saved, block_copies, write_block
+from gridmonitoring.runtime.consensus.application import Execution
+from gridmonitoring.runtime.consensus.engine import Decision, Decoded, Engine, Vote
+from gridmonitoring.runtime.consensus.refused import KeptProposals, refused_proposal
+from gridmonitoring.runtime.consensus.saving import Beside, Save, Saved, block_copies, write_block
 from gridmonitoring.runtime.consensus.validator import EmbeddedValidator
+from gridmonitoring.runtime.opening import level
+from gridmonitoring.runtime.storage.details import DetailStore
 from gridmonitoring.runtime.storage.truth import decode_body
 
-Decoded = Sequence[Transaction | EncodingError]
-"""Transactions as one validator decoded them."""
 
-
-class Vote(Struct, frozen=True):
-    """One validator's answer to a proposal."""
-
-    validator: str
-    """Its name."""
-    refusal: str
-    """Why it refused, empty where it accepted."""
-
-
-class Decision(Struct, frozen=True):
-    """A block that was appended."""
-
-    height: int
-    """Its height."""
-    proposer: str
-    """Name of the validator that proposed it."""
-    checkpoint: Checkpoint
-    """The checkpoint after it."""
-    note: bytes
-    """The checkpoint with its signatures."""
-    receipts: list[Receipt]
-    """One per transaction offered, in order."""
-    votes: tuple[Vote, ...]
-    """What each validator said."""
-    changed: tuple[RowKey, ...]
-    """Keys of the rows that it changed."""
-    refused: tuple[RefusedProposal, ...]
-    """Proposals of the same log that claimed another state, and were refused for it."""
-    durable: Future[None]
-    """Done once every validator that voted has it on disk; a few may fail and halt, if the others are a
-    quorum, else it raises `StorageError`."""
-
-
-class EmbeddedEngine:
+class EmbeddedEngine(Engine):
     """Decides blocks among validators of this process."""
 
     def __init__(self, validators: Sequence[EmbeddedValidator]) -> None:
-        self.validators = list(validators)
-        self.keep_copies: KeepCopies | None = None
-        """Keeps the copies of each block before it is committed; None where there is no data center."""
+        super().__init__(validators)
         self._kept = KeptProposals()
         self._writers = {v.name: ThreadPoolExecutor(1, f"commit-{v.name}") for v in self.validators}
+
+    def start(self) -> None:
+        """Begin: nothing is held, as one thread works on everything."""
+
+    def let_go(self) -> None:
+        """Hold nothing: one thread at a time works on everything."""
+
+    def level(self, details: Mapping[str, DetailStore]) -> None:
+        """Bring validators that a crash or a halt left behind up to the one that is furthest."""
+        level(self.validators, details)
 
     def close(self) -> None:
         """Wait for commits under way and stop."""
@@ -90,27 +62,6 @@ class EmbeddedEngine:
         """Wait until every write under way is done or failed."""
         for writer in self._writers.values():
             writer.submit(int).result()
-
-    def voting(self) -> list[EmbeddedValidator]:
-        """Return the validators that have not stopped voting."""
-        return [validator for validator in self.validators if validator.halted is None]
-
-    def first(self) -> EmbeddedValidator:
-        """Return the first validator that votes; raises `ConsensusError` where none does."""
-        for validator in self.validators:
-            if validator.halted is None:
-                return validator
-        reasons = "; ".join(f"{validator.name}: {validator.halted}" for validator in self.validators)
-        raise ConsensusError(f"no validator is voting ({reasons})")
-
-    def decide(self, raws: Sequence[bytes], time: int) -> Decision:
-        """Decide one block on these transactions; refused ones are left out and answered.
-
-        Every validator decodes and checks them itself. Raises `ConsensusError` without a quorum;
-        no state changed then.
-        """
-        decoded = {v.name: [v.application.decode(raw) for raw in raws] for v in self.voting()}
-        return self.decide_decoded(decoded, time)
 
     def decide_decoded(
         self, decoded: Mapping[str, Decoded], time: int, beside: Beside | None = None
@@ -253,7 +204,6 @@ class EmbeddedEngine:
         return Decision(
             proposal.header.height,
             votes[0].validator,
-            proposal.checkpoint,
             note,
             proposal.receipts,
             votes,

@@ -17,7 +17,7 @@ from gridmonitoring.blockchain.checkpoint import (
     verify_quorum,
 )
 from gridmonitoring.blockchain.evidence_bundle import Handover
-from gridmonitoring.blockchain.genesis import Genesis, ValidatorSet
+from gridmonitoring.blockchain.genesis import Genesis, Validator, ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.state_tree import RowProof, StateTree, row_key_hash, verify_row
 from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
@@ -39,6 +39,11 @@ class ValidatorHistory:
                 return changed
         return ValidatorSet(self._genesis.validators)
 
+    def known(self) -> list[Validator]:
+        """Return every validator there ever was, the latest last."""
+        sets = [self._genesis.validators, *(changed.validators for _, changed in self._changes)]
+        return [validator for validators in sets for validator in validators]
+
     def latest(self) -> ValidatorSet:
         """Return the set of the last change, in force or not: what the state has."""
         return self._changes[-1][1] if self._changes else ValidatorSet(self._genesis.validators)
@@ -49,19 +54,40 @@ class ValidatorHistory:
         `note` is the block's, `tree` the state after it.
         """
         minimal = minimal_quorum(note, self.signing(height).powers())
-        proof = tree.prove(row_key_hash(Table.VALIDATORS, b""))
+        self.note_change(height, changed)
+        return self.handover(changed, minimal, tree)
+
+    def note_change(self, height: int, changed: ValidatorSet) -> None:
+        """Note the set that the block at a height made."""
         self._changes.append((height, changed))
-        return encode(Handover(minimal, encode(changed), proof.bucket, proof.path))
+
+    def changed_at(self) -> int:
+        """Return the height of the block that changed the set last, 0 for none."""
+        return self._changes[-1][0] if self._changes else 0
+
+    @staticmethod
+    def handover(changed: ValidatorSet, note: bytes, tree: StateTree) -> bytes:
+        """Return the handover to a set under a note of the state that `tree` is."""
+        proof = tree.prove(row_key_hash(Table.VALIDATORS, b""))
+        return encode(Handover(note, encode(changed), proof.bucket, proof.path))
 
     def require_quorum(self, height: int, note: bytes, check: CheckSignature = verify_signature) -> None:
-        """Require a note signed by the set of a height; raises `CheckpointError`."""
-        verify_quorum(note, self.signing(height).powers(), check)
+        """Require the note of a height, signed by the set that signs it; raises `CheckpointError`."""
+        decoded = decode_note(note)
+        if decoded.checkpoint.height != height:
+            raise CheckpointError(f"the note is of height {decoded.checkpoint.height}, not {height}")
+        verify_quorum(note, self.signing(decoded.signed_at).powers(), check)
 
-    def follow(self, handovers: Iterable[tuple[int, bytes]]) -> None:
-        """Take stored (height, handover) in, each verified by the set before; raises `Tampered`."""
-        for height, stored in handovers:
+    def follow(self, handovers: Iterable[tuple[int, bytes]], *, last_unsigned: bool = False) -> None:
+        """Take stored (height, handover) in, each verified by the set before; raises `Tampered`.
+
+        With `last_unsigned` a quorum need not have signed the last one yet.
+        """
+        stored_ones = list(handovers)
+        for place, (height, stored) in enumerate(stored_ones, 1):
+            signed = place < len(stored_ones) or not last_unsigned
             try:
-                self._changes.append((height, self._read(height, stored, None)))
+                self._changes.append((height, self._read(height, stored, None, signed=signed)))
             except (EncodingError, CheckpointError, MerkleError) as error:
                 raise Tampered("handover", str(height), str(error)) from error
 
@@ -73,14 +99,18 @@ class ValidatorHistory:
             return False
         return True
 
-    def _read(self, height: int, stored: bytes, signed: Checkpoint | None) -> ValidatorSet:
+    def _read(
+        self, height: int, stored: bytes, expected: Checkpoint | None, *, signed: bool = True
+    ) -> ValidatorSet:
         handover = decode(stored, Handover, PACKAGE_LIMIT)
-        self.require_quorum(height, handover.note)
-        require_minimal_quorum(handover.note, self.signing(height).powers())
-        checkpoint = decode_note(handover.note).checkpoint
+        note = decode_note(handover.note)
+        if signed:
+            self.require_quorum(height, handover.note)
+            require_minimal_quorum(handover.note, self.signing(note.signed_at).powers())
+        checkpoint = note.checkpoint
         if (checkpoint.height, checkpoint.origin) != (height, self._genesis.origin()):
             raise CheckpointError("the note is of another block")
-        if signed is not None and checkpoint != signed:
+        if expected is not None and checkpoint != expected:
             raise CheckpointError("the note is not of the block at its height")
         proof = RowProof(handover.bucket, handover.path)
         bits = self._genesis.parameters.bucket_bits

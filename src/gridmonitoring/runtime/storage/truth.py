@@ -99,6 +99,8 @@ class Commit(Struct, frozen=True):
     """(number, sorted IDs) of segments that became full."""
     handovers: list[tuple[int, bytes]]
     """(height, encoded `evidence_bundle.Handover`) where the validator set changed."""
+    notes: tuple[tuple[int, bytes], ...] = ()
+    """(height, note) of earlier blocks that a quorum has signed since."""
 
 
 def encode_body(transactions: Iterable[bytes]) -> bytes:
@@ -192,7 +194,10 @@ class Truth:
                 self._db.executemany("DELETE FROM row WHERE tbl = ? AND key = ?", gone)
                 self._db.executemany("INSERT INTO tile VALUES (?, ?, ?)", commit.tiles)
                 self._db.executemany("INSERT INTO segment VALUES (?, ?)", commit.segments)
-                self._db.executemany("INSERT INTO handover VALUES (?, ?)", commit.handovers)
+                self._db.executemany("INSERT OR REPLACE INTO handover VALUES (?, ?)", commit.handovers)
+                self._db.executemany(
+                    "UPDATE block SET note = ? WHERE height = ?", [pair[::-1] for pair in commit.notes]
+                )
         except apsw.Error as error:
             raise StorageError(f"{self.path.name}: {error}") from error
 

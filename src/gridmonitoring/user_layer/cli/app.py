@@ -14,6 +14,7 @@ import gridmonitoring
 from gridmonitoring.user_layer.cli.access import access_log, erase, grant, revoke
 from gridmonitoring.user_layer.cli.audit import audit
 from gridmonitoring.user_layer.cli.bench import app as bench_app
+from gridmonitoring.user_layer.cli.cluster import app as cluster_app
 from gridmonitoring.user_layer.cli.contract import clear, dispute, rebuild_views, resolve, supply_app
 from gridmonitoring.user_layer.cli.contract_key import rotate_key
 from gridmonitoring.user_layer.cli.data import app as data_app
@@ -49,6 +50,7 @@ app.command()(erase)
 app.command("access-log")(access_log)
 for other in (dispute, resolve, clear, rebuild_views, rotate_key):
     app.command()(other)
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(supply_app, name="supply")
 app.add_typer(meter_app, name="meter")
 app.add_typer(show_app, name="show")

@@ -1,0 +1,192 @@
+"""Four nodes under CometBFT as real processes: they agree, they prove it, and what was acknowledged stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gridmonitoring.blockchain.checkpoint import decode_note, require_minimal_quorum, verify_quorum
+from gridmonitoring.blockchain.genesis import ValidatorSet
+from gridmonitoring.blockchain.state_rows import Table
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, encode, loads
+from gridmonitoring.errors import CheckpointError, Refused, ServiceError, UserError
+from gridmonitoring.keys.signatures import verify_signature
+from gridmonitoring.runtime.client import Client, open_grid
+from gridmonitoring.runtime.consensus.cometbft.home import EMPTY_BLOCKS_S
+from gridmonitoring.runtime.offices import offer_capacity
+from tests.support.cluster import LiveCluster, live_cluster, wait_until
+from tools import verify_evidence
+
+DAY = 86_400_000
+SEED = 20261123
+
+
+class Offers:
+    """The energy center's offers of capacity: transactions that can be told from each other."""
+
+    def __init__(self, cluster: LiveCluster) -> None:
+        self._cluster = cluster
+        self.number = 0
+        self.acknowledged: dict[bytes, int] = {}
+
+    def make(self, node: Client) -> bytes:
+        self.number += 1
+        now = node.clock.now_ms()
+        start = now + self.number * DAY
+        return offer_capacity(node.signer("energy-center"), start, start + DAY - 1, 1000, now)
+
+    def one(self, name: str = "node-01") -> None:
+        """Have one made final through a node that has the office's keys."""
+        with self._cluster.node(name) as node:
+            receipt = node.require(self.make(node))
+            self.acknowledged[receipt.id] = receipt.index
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    with live_cluster(tmp_path_factory.mktemp("cluster") / "four") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def offers(cluster: LiveCluster) -> Offers:
+    return Offers(cluster)
+
+
+def require_all_the_same(cluster: LiveCluster, offers: Offers) -> None:
+    """Require every node to have everything that was acknowledged, once, and the same state."""
+    with cluster.node("node-01") as node:
+        size, app_hash = node.status().log_size, node.status().app_hash
+        logged = [node.transaction(index) for index in range(size)]
+    assert len(set(logged)) == len(logged)
+    for name in cluster.names:
+
+        def there(name: str = name) -> bool:
+            try:
+                with cluster.node(name) as node:
+                    return node.status().log_size >= size
+            except ServiceError:
+                return False
+
+        wait_until(there)
+        with cluster.node(name) as node:
+            assert node.status().app_hash == app_hash
+            assert [node.transaction(index) for index in range(size)] == logged
+            assert {found: node.find(found) for found in offers.acknowledged} == offers.acknowledged
+
+
+def test_what_one_node_takes_all_have(cluster: LiveCluster, offers: Offers) -> None:
+    for _ in range(3):
+        offers.one()
+    require_all_the_same(cluster, offers)
+
+
+def test_what_breaks_a_rule_is_refused_and_changes_nothing(cluster: LiveCluster, offers: Offers) -> None:
+    with cluster.node("node-01") as node:
+        before = node.status()
+        good, bad = offers.make(node), offers.make(node)
+        first, second, again = node.submit([good, bad[:-1] + bytes([bad[-1] ^ 1]), good])
+        assert first.error is None
+        assert second.error is not None
+        assert isinstance(again.error, Refused)
+        offers.acknowledged[first.id] = first.index
+        assert node.status().log_size == before.log_size + 1
+    require_all_the_same(cluster, offers)
+
+
+def test_every_node_proves_the_state_by_a_light_block(cluster: LiveCluster, offers: Offers) -> None:
+    offers.one()
+    for name in cluster.names:
+        with cluster.node(name) as node:
+            note, status = node.note(), node.status()
+            validators = ValidatorSet(node.genesis.validators).powers()
+            decoded = decode_note(note)
+            assert decoded.light is not None
+            assert decoded.checkpoint.app_hash == status.app_hash
+            assert decoded.checkpoint.origin == node.genesis.origin()
+            assert len(verify_quorum(note, validators, verify_signature)) == 3
+            require_minimal_quorum(note, validators)
+            stranger = verify_evidence.Sets(loads(node.document, PACKAGE_LIMIT))
+            point = stranger.check(note)
+            assert (point.size, point.state_root) == (status.log_size, decoded.checkpoint.state_root)
+            for offset in random.Random(SEED).sample(range(len(note)), 60):
+                altered = bytearray(note)
+                altered[offset] ^= 1
+                with pytest.raises(CheckpointError):
+                    verify_quorum(bytes(altered), validators, verify_signature)
+                with pytest.raises(verify_evidence._Wrong):
+                    stranger.check(bytes(altered))
+
+
+def test_empty_blocks_change_no_app_hash(cluster: LiveCluster, offers: Offers) -> None:
+    offers.one()
+    with cluster.node("node-02") as node:
+        status = node.status()
+        block = node.block(status.height)
+        assert block is not None
+        assert EMPTY_BLOCKS_S == 60
+        assert status.app_hash == decode_note(node.note()).checkpoint.app_hash
+        assert node.row(Table.VALIDATORS, b"") == ValidatorSet(node.genesis.validators)
+        assert encode(block.header)
+
+
+@pytest.mark.parametrize("which", ["application", "CometBFT"])
+def test_a_killed_process_comes_back_with_everything(
+    cluster: LiveCluster, offers: Offers, which: str
+) -> None:
+    application, comet = cluster.processes("node-03")
+    os.kill(application if which == "application" else comet, signal.SIGKILL)
+    for _ in range(3):
+        offers.one()  # three of four go on
+    require_all_the_same(cluster, offers)
+    again = cluster.processes("node-03")
+    assert again[0] != application
+    assert again[1] != comet
+
+
+def test_all_killed_at_once_go_on(cluster: LiveCluster, offers: Offers) -> None:
+    offers.one()
+    victims = [process for name in cluster.names for process in cluster.processes(name)]
+    random.Random(SEED).shuffle(victims)
+    for process in victims:
+        os.kill(process, signal.SIGKILL)
+
+    def gone() -> bool:
+        return not any(Path(f"/proc/{process}/cwd").exists() for process in victims)
+
+    wait_until(gone)
+    offers.one()
+    require_all_the_same(cluster, offers)
+
+
+def test_two_of_four_stopped_fork_nothing_and_it_goes_on(cluster: LiveCluster, offers: Offers) -> None:
+    stopped = [process for name in ("node-03", "node-04") for process in cluster.processes(name)]
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    with cluster.node("node-01") as node:
+        before = node.status().height
+        raw = offers.make(node)
+    pid = os.fork()
+    if pid == 0:
+        with cluster.node("node-01") as node:
+            node.submit([raw])
+        os._exit(0)
+    with cluster.node("node-02") as node:
+        assert node.status().height <= before + 1
+    for process in stopped:
+        os.kill(process, signal.SIGCONT)
+    assert os.waitpid(pid, 0)[1] == 0
+    offers.one()
+    require_all_the_same(cluster, offers)
+
+
+def test_commands_want_a_running_node(tmp_path: Path) -> None:
+    with live_cluster(tmp_path / "one", validators=1) as alone:
+        Offers(alone).one()
+    with pytest.raises(UserError, match="is not running; start it with: gridmon node"):
+        open_grid(tmp_path / "one" / "node-01")
