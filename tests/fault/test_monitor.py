@@ -40,7 +40,18 @@ from gridmonitoring.runtime.under_watch import Suspicion
 from gridmonitoring.runtime.verification import verify_path
 from tests.support.home import logged
 from tests.support.network import SmallNetwork
-from tests.support.tampering import VICTIM, add, alter, change, copy_of, delete, file_of, rich_network
+from tests.support.tampering import (
+    VICTIM,
+    add,
+    alter,
+    change,
+    copy_of,
+    delete,
+    file_of,
+    flip,
+    rich_network,
+    with_a_bit,
+)
 
 CASES = [
     pytest.param(
@@ -235,36 +246,12 @@ def test_a_random_bit_of_any_row_is_found_within_one_pass(template: Path, tmp_pa
     try:
         for _ in range(400 if soak else 20):
             shape = rng.choice([s for s in (*TRUTH_TABLES, *DETAIL_TABLES) if s is not SEGMENT])
-            _flip(rng, file_of(watched.path, shape, rng.choice(("node-01", "node-02", "node-04"))), shape)
+            flip(rng, file_of(watched.path, shape, rng.choice(("node-01", "node-02", "node-04"))), shape)
             assert watched.one_pass()
             assert watched.one_pass() == []
     finally:
         watched.close()
     assert verify_path(watched.path).verified
-
-
-def _flip(rng: Random, file: Path, shape: TableShape) -> None:
-    """Flip one bit of one column of one row, key columns included where that gives another row."""
-    connection = apsw.Connection(str(file))
-    try:
-        rows: list[Values] = list(connection.execute(shape.select))
-        row = rng.choice(rows)
-        column = rng.choice([n for n, value in enumerate(row) if not isinstance(value, str)])
-        altered = (*row[:column], _with_a_bit(rng, row[column]), *row[column + 1 :])
-        with connection:
-            connection.execute(shape.delete, row[: shape.key])
-            connection.execute(shape.insert, altered)
-    finally:
-        connection.close()
-
-
-def _with_a_bit(rng: Random, value: Any) -> Any:
-    if isinstance(value, int):
-        return value ^ 1 << rng.randrange(31)
-    if not value:
-        return b"\1"
-    at = rng.randrange(len(value))
-    return value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
 
 
 def test_an_open_copy_is_a_row_until_it_is_healed(watched: Watched) -> None:
@@ -308,7 +295,7 @@ def _one_bit_wrong(rng: Random, file: Path, shape: TableShape) -> Iterator[bool]
         rows: list[Values] = list(connection.execute(shape.select))
         chosen = rng.sample(rows, min(len(rows), 1))
         for row in chosen:
-            connection.execute(shape.insert, (*row[:-1], _with_a_bit(rng, row[-1])))
+            connection.execute(shape.insert, (*row[:-1], with_a_bit(rng, row[-1])))
         yield bool(chosen)
         for row in chosen:
             connection.execute(shape.insert, row)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from shutil import copytree
+from typing import Any
 
 import apsw
 from msgspec.structs import replace
@@ -134,6 +136,32 @@ def add(connection: apsw.Connection, shape: TableShape) -> Values:
     row = SURPLUS[shape.name]
     connection.execute(shape.insert, row)
     return row[: shape.key]
+
+
+def flip(rng: Random, file: Path, shape: TableShape) -> tuple[Values, Values]:
+    """Flip a bit of one row of a file, key columns included; return the row before and after."""
+    connection = apsw.Connection(str(file))
+    try:
+        rows: list[Values] = list(connection.execute(shape.select))
+        row = rng.choice(rows)
+        column = rng.choice([n for n, value in enumerate(row) if not isinstance(value, str)])
+        altered = (*row[:column], with_a_bit(rng, row[column]), *row[column + 1 :])
+        with connection:
+            connection.execute(shape.delete, row[: shape.key])
+            connection.execute(shape.insert, altered)
+    finally:
+        connection.close()
+    return row, altered
+
+
+def with_a_bit(rng: Random, value: Any) -> Any:
+    """Return a stored value with one bit flipped."""
+    if isinstance(value, int):
+        return value ^ 1 << rng.randrange(31)
+    if not value:
+        return b"\1"
+    at = rng.randrange(len(value))
+    return value[:at] + bytes([value[at] ^ 1 << rng.randrange(8)]) + value[at + 1 :]
 
 
 def alter_row(file: Path, table: Table, *, which: int = 0) -> bytes:
