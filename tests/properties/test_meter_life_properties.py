@@ -90,15 +90,8 @@ class MeterLife(RuleBasedStateMachine):
         self.payments.append(self.house.buy(first, self.now + 5))
 
     def agreed_on(self, agreed: dict[str, Any]) -> dict[str, Any]:
-        """Return terms with what is agreed for violations.
-
-        What is left of a lot that a penalty draws on is not known while there is debt beside it: then all of
-        a top-up goes to debt.
-        """
-        if not self.done:
-            return agreed
-        billing = replace(agreed["billing"], debt_recovery_permille=1000)
-        return {**agreed, "billing": billing, "actions": self.done}
+        """Return terms with what is agreed for violations."""
+        return {**agreed, "actions": self.done} if self.done else agreed
 
     @property
     def open(self) -> bool:
@@ -130,10 +123,9 @@ class MeterLife(RuleBasedStateMachine):
     def buy(self, amount: int) -> None:
         self.payments.append(self.house.buy(amount, self.tick()))
 
-    @precondition(lambda self: self.payments and not self.done and not self.house.agent.display().debt)
+    @precondition(lambda self: self.payments)
     @rule(which=st.integers(0, 10))
     def bounce(self, which: int) -> None:
-        # How much was left of a lot that is taken back is not known while there is debt beside it.
         self.house.bounce(self.payments.pop(which % len(self.payments)), self.tick())
 
     @precondition(lambda self: self.open)

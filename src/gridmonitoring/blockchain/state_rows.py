@@ -385,7 +385,8 @@ class CommandRow(Row, frozen=True):
     POWER_LIMIT: W; CLEAR_TAMPER: the sequence cleared; MESSAGE: when what it announces comes in force, ms;
     else 0."""
     document: Document
-    """SCRIPT: encoded agreement; GRANTS: encoded readers; CONTRACT_KEY: encoded key; else empty."""
+    """SCRIPT: encoded agreement; GRANTS: encoded readers; CONTRACT_KEY: encoded key; of money: the
+    debt just before it, encoded, where there was any; else empty."""
 
 
 class BlockRow(Row, frozen=True):

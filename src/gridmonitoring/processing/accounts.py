@@ -29,6 +29,7 @@ from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import decode, encode
 from gridmonitoring.energy_center.credit import Account, reverse_lot
 from gridmonitoring.energy_center.dispatch import open_window
+from gridmonitoring.energy_center.in_flight import debt_document
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.energy_center.tariffs import TARIFF_LIMIT, Tariff, check_succession, check_tariff
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
@@ -106,7 +107,7 @@ def reverse_payment(ledger: Ledger, transaction: Transaction) -> None:
         refuse("unknown_payment", "this vendor confirmed no such payment, or reversed it")
     meter = live_on(ledger, paid.mid, transaction)
     account: Account = ledger.view.get(Table.ACCOUNT, paid.mid)
-    before = heights(account.lots)
+    before, owed = heights(account.lots), debt_document(account.debt)
     try:
         account, _ = reverse_lot(account, paid.height, paid.amount)
     except (CreditError, TariffError) as error:
@@ -116,7 +117,8 @@ def reverse_payment(ledger: Ledger, transaction: Transaction) -> None:
     if paid.height in before:
         waiting = heights(account.lots)
         meter = complete(ledger, paid.mid, meter, (paid.height,), waiting, LockReason.REVERSED, payload.time)
-    meter = order(ledger, paid.mid, meter, CommandKind.REVERSAL, transaction, paid.height, paid.amount)
+    kind = CommandKind.REVERSAL
+    meter = order(ledger, paid.mid, meter, kind, transaction, paid.height, paid.amount, owed)
     ledger.view.put(Table.METER, paid.mid, meter)
 
 

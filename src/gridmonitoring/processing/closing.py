@@ -19,6 +19,7 @@ from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.encoding.bounds import Role
 from gridmonitoring.encoding.cbor import encode
 from gridmonitoring.energy_center.credit import Account, add_lot, close_account
+from gridmonitoring.energy_center.in_flight import debt_document
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import CreditError, Refused, TariffError
 from gridmonitoring.processing.rows import AgreementRow, recovery_share
@@ -39,13 +40,13 @@ def close(ledger: Ledger, transaction: Transaction) -> None:
     document = encode([body.mid, body.move_to, body.vendor])
     _require_destination(ledger, transaction, point, CLOSE_DOMAIN, document)
     account: Account = ledger.view.get(Table.ACCOUNT, body.mid)
-    left = heights(account.lots)
+    left, owed = heights(account.lots), debt_document(account.debt)
     account, refund = close_account(account)
     if body.move_to and refund:
         _move_credit(ledger, transaction, body.move_to, point, refund)
     meter = live_on(ledger, body.mid, transaction)
     meter = complete(ledger, body.mid, meter, left, (), LockReason.CLOSED, payload.time)
-    meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=refund)
+    meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=refund, document=owed)
     ledger.view.put(Table.METER, body.mid, meter)
     ledger.view.put(Table.ACCOUNT, body.mid, account)
     ledger.view.put(Table.SUPPLY_POINT, body.mid, replace(point, stage=Stage.CLOSED))
@@ -69,8 +70,9 @@ def pay_out(ledger: Ledger, transaction: Transaction) -> None:
     _require_destination(ledger, transaction, point, PAYOUT_DOMAIN, document)
     # 3
     account: Account | None = ledger.view.get(Table.ACCOUNT, body.mid)
-    left = 0
+    left, owed = 0, b""
     if account is not None:
+        owed = debt_document(account.debt)
         account, left = close_account(account)
     if not left or body.amount != left:
         refuse("wrong_payout", f"the closed account has {left} to pay out, not {body.amount}")
@@ -78,7 +80,7 @@ def pay_out(ledger: Ledger, transaction: Transaction) -> None:
     if body.move_to:
         _move_credit(ledger, transaction, body.move_to, point, left)
     meter = live_on(ledger, body.mid, transaction)
-    meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=left)
+    meter = order(ledger, body.mid, meter, CommandKind.CLOSE, transaction, amount=left, document=owed)
     ledger.view.put(Table.METER, body.mid, meter)
     ledger.view.put(Table.ACCOUNT, body.mid, account)
 
@@ -126,6 +128,7 @@ def _move_credit(
     agreement: AgreementRow = ledger.view.get(Table.AGREEMENT, mid)
     meter = meter_of(ledger, mid)
     height, time = meter.next_height, transaction.payload.time
+    owed = debt_document(account.debt)
     try:
         account, _ = add_lot(account, height, amount, recovery_share(ledger, mid, agreement, meter))
     except (CreditError, TariffError) as error:
@@ -159,6 +162,6 @@ def _move_credit(
     left = heights(account.lots)
     if height not in left:
         meter = complete(ledger, mid, meter, (height,), left, LockReason.FINISHED, time)
-    meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, amount)
+    meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, amount, owed)
     ledger.view.put(Table.METER, mid, meter)
     ledger.view.put(Table.ACCOUNT, mid, account)

@@ -35,6 +35,7 @@ from gridmonitoring.contracts.effects import NOTICES
 from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.violations import ActionKind, AgreedAction, Violation
 from gridmonitoring.energy_center.credit import Account, collect, compensate
+from gridmonitoring.energy_center.in_flight import debt_document
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.errors import TariffError
 from gridmonitoring.processing.rows import AgreementRow
@@ -108,6 +109,7 @@ def move_money(
     if account is None:
         return None
     exhausted: tuple[int, ...] = ()
+    owed = debt_document(account.debt)
     try:
         if kind is CommandKind.PENALTY:
             account, exhausted = collect(account, amount)
@@ -118,7 +120,7 @@ def move_money(
     ledger.view.put(Table.ACCOUNT, mid, account)
     time = transaction.payload.time
     meter = complete(ledger, mid, meter, exhausted, heights(account.lots), LockReason.FINISHED, time)
-    return order(ledger, mid, meter, kind, transaction, number, amount)
+    return order(ledger, mid, meter, kind, transaction, number, amount, owed)
 
 
 def _counted(ledger: Ledger, mid: bytes, height: int, violation: Violation, node: bytes) -> bool:

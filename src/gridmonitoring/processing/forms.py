@@ -32,6 +32,7 @@ from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, add_lot
 from gridmonitoring.energy_center.dispatch import dispatch, subscription_status
+from gridmonitoring.energy_center.in_flight import debt_document
 from gridmonitoring.energy_center.lots import heights
 from gridmonitoring.energy_center.tariffs import energy_for
 from gridmonitoring.errors import CapacityError, CreditError, EncodingError, Refused, TariffError
@@ -171,6 +172,7 @@ def _credit(
         refuse("account_closed", "the account is closed")
     account: Account = ledger.view.get(Table.ACCOUNT, mid)
     share = recovery_share(ledger, mid, agreement, meter)
+    owed = debt_document(account.debt)
     try:
         account, _ = add_lot(account, height, request.amount, share)
     except (CreditError, TariffError) as error:
@@ -204,7 +206,7 @@ def _credit(
     left = heights(account.lots)
     if height not in left:  # all of it went to debt: the block ends as it begins
         meter = complete(ledger, mid, meter, (height,), left, LockReason.FINISHED, transaction.payload.time)
-    meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, request.amount)
+    meter = order(ledger, mid, meter, CommandKind.CREDIT, transaction, height, request.amount, owed)
     ledger.view.put(Table.METER, mid, meter)
     ledger.view.put(Table.ACCOUNT, mid, account)
     purchase = PurchaseRow(sha256d(split(body.request)[0]), transaction.id, ledger.log_size)

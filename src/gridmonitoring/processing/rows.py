@@ -55,7 +55,7 @@ from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode
 from gridmonitoring.encoding.hashes import sha256d
 from gridmonitoring.energy_center.credit import Account, Projection
 from gridmonitoring.energy_center.dispatch import CapacityWindow
-from gridmonitoring.energy_center.in_flight import without_orders
+from gridmonitoring.energy_center.in_flight import read_debt, without_orders
 from gridmonitoring.energy_center.tariffs import Tariff
 
 MAX_WINDOWS = 64
@@ -165,14 +165,21 @@ def money_on_meter(ledger: Ledger, mid: bytes, account: Account, meter: MeterRow
     """Return credit and debt as the meter has them, which knows of no command past the last carried out."""
     if meter.carried_out == meter.commands:
         return Projection(account.credit, account.debt)
-    commands = _in_flight(ledger, mid, meter)
-    coming = {command.height: command.amount for command in commands if command.kind == CommandKind.CREDIT}
-    taken = [command.amount for command in commands if command.kind in _TAKING]
-    given = [command.amount for command in commands if command.kind == CommandKind.COMPENSATION]
-    return without_orders(account, coming, sum(coming.values()), sum(taken), sum(given))
+    commands = [one for one in _in_flight(ledger, mid, meter) if one.kind in _SIGNS]
+    if not commands:
+        return Projection(account.credit, account.debt)
+    moved = sum(_SIGNS[command.kind] * command.amount for command in commands)
+    return without_orders(account, moved, read_debt(commands[0].document))
 
 
-_TAKING = (CommandKind.REVERSAL, CommandKind.CLOSE, CommandKind.PENALTY)
+_SIGNS: Mapping[int, int] = {
+    CommandKind.CREDIT: 1,
+    CommandKind.COMPENSATION: 1,
+    CommandKind.REVERSAL: -1,
+    CommandKind.CLOSE: -1,
+    CommandKind.PENALTY: -1,
+}
+"""Commands about money: 1 gives, -1 takes."""
 
 
 def recovery_share(ledger: Ledger, mid: bytes, row: AgreementRow, meter: MeterRow) -> int:

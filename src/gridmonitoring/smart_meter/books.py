@@ -59,6 +59,8 @@ class Order(Struct, array_like=True, frozen=True, forbid_unknown_fields=True, ta
     """Money of the lot, penalty or compensation; what was refunded at closing."""
     recovery: Unsigned
     """Share of a top-up that may go to debt, thousandths."""
+    debt: Unsigned
+    """What the ledger's account owed just before it."""
 
 
 class Entry(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +79,10 @@ class BooksState(Struct, array_like=True, frozen=True, forbid_unknown_fields=Tru
     """Encoded `Entry` of what came since, in the meter's order."""
     ahead: tuple[Order, ...]
     """Orders in the account that are still to be carried out."""
+
+
+_GIVING = (CommandKind.CREDIT, CommandKind.COMPENSATION)
+"""Orders that give money; the others take."""
 
 
 class Books:
@@ -118,10 +124,8 @@ class Books:
     def _without_ahead(self, account: Account) -> Projection:
         if not self._ahead:
             return Projection(account.credit, account.debt)
-        coming = {order.height: order.amount for order in self._ahead if order.kind is CommandKind.CREDIT}
-        given = sum(order.amount for order in self._ahead if order.kind is CommandKind.COMPENSATION)
-        taken = sum(order.amount for order in self._ahead) - sum(coming.values()) - given
-        return without_orders(account, coming, sum(coming.values()), taken, given)
+        moved = sum(order.amount if order.kind in _GIVING else -order.amount for order in self._ahead)
+        return without_orders(account, moved, self._ahead[0].debt)
 
     # what changes it
 

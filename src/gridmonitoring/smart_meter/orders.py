@@ -23,6 +23,7 @@ from gridmonitoring.contracts.messages import Message
 from gridmonitoring.contracts.meter_rule import Event, MeterState
 from gridmonitoring.encoding.cbor import decode
 from gridmonitoring.energy_center.credit import Account, settle
+from gridmonitoring.energy_center.in_flight import read_debt
 from gridmonitoring.energy_center.statements import Statement
 from gridmonitoring.energy_center.tariffs import Tariff
 from gridmonitoring.errors import (
@@ -130,10 +131,10 @@ def hear(contract: MeterContract, commands: Sequence[tuple[int, CommandRow]]) ->
 def _hear(contract: MeterContract, number: int, command: CommandRow, recovery: int) -> bool:
     """Put a command's money into the account, once; return whether it could be."""
     if not contract.books.heard(number):
-        order = Order(number, command.kind, command.height, command.amount, recovery)
         try:
-            contract.books.hear(order)
-        except (CreditError, TariffError):
+            debt = read_debt(command.document)
+            contract.books.hear(Order(number, command.kind, command.height, command.amount, recovery, debt))
+        except (CreditError, EncodingError, TariffError):
             return False
     return True
 

@@ -56,17 +56,17 @@ class Pair:
         """The grid adds a lot; the command is on its way."""
         self.height += 1
         share = self.terms.debt_recovery_permille
-        self.grid, _ = add_lot(self.grid, self.height, amount, share)
         self._order(CommandKind.CREDIT, self.height, amount, share)
+        self.grid, _ = add_lot(self.grid, self.height, amount, share)
 
     def bounce(self, height: int, amount: int) -> None:
         """The grid takes a lot back; the command is on its way."""
-        self.grid, _ = reverse_lot(self.grid, height, amount)
         self._order(CommandKind.REVERSAL, height, amount, 0)
+        self.grid, _ = reverse_lot(self.grid, height, amount)
 
     def _order(self, kind: CommandKind, height: int, amount: int, share: int) -> None:
         self.number += 1
-        self.on_their_way.append(Order(self.number, kind, height, amount, share))
+        self.on_their_way.append(Order(self.number, kind, height, amount, share, self.grid.debt))
 
     def tell(self) -> None:
         """The meter hears of all orders and carries them out."""
@@ -169,7 +169,7 @@ def test_closing_refunds_what_the_order_says_and_leaves_later_use_as_debt() -> N
     pair.buy(300 * CENT)
     pair.tell()
     pair.claim(40)
-    pair.books.hear(Order(2, CommandKind.CLOSE, 0, 300 * CENT, 0))
+    pair.books.hear(Order(2, CommandKind.CLOSE, 0, 300 * CENT, 0, 0))
     pair.books.carry_out(2)
     account = pair.books.account
     assert (account.lots, account.debt, account.taken) == ((), 40 * CENT, 300 * CENT)
@@ -244,5 +244,5 @@ def test_an_order_that_the_account_cannot_take_changes_nothing() -> None:
     pair.tell()
     before = pair.books.state()
     with pytest.raises(CreditError):
-        pair.books.hear(Order(2, CommandKind.CREDIT, 1, 5, 0))
+        pair.books.hear(Order(2, CommandKind.CREDIT, 1, 5, 0, 0))
     assert pair.books.state() is before
