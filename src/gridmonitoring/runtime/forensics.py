@@ -150,7 +150,7 @@ def _column(
     name: str, column: str, place: Values, found: object, expected: object
 ) -> Iterator[FieldDifference]:
     ours, theirs = _decoded(name, column, place, found), _decoded(name, column, place, expected)
-    if ours is not None and theirs is not None:
+    if ours is not None and theirs is not None and ours != theirs:
         for field in [*theirs, *(field for field in ours if field not in theirs)]:
             if ours.get(field) != theirs.get(field):
                 yield FieldDifference(field, ours.get(field, "missing"), theirs.get(field, "missing"))
