@@ -54,6 +54,7 @@ def test_an_owner_reads_lets_somebody_read_and_ends_it(grid: tuple[Path, str]) -
             *as_erin(path, mid, granted["grant"], "--from", "2007-06-01", "--to", "2007-06-02"), "--json"
         )
         assert (beyond.code, beyond.data["error"]["type"]) == (1, "AccessDenied")
+        assert beyond.data["error"]["rule"] == "other_days"
         done("revoke", path, "--meter", mid, "--grant", granted["grant"])
     ended = call(*as_erin(path, mid, granted["grant"]))
     assert (ended.code, ended.out) == (1, "")
@@ -75,6 +76,7 @@ def test_what_people_get_wrong_is_one_clear_line(grid: tuple[Path, str]) -> None
         ("read", path, "--meter", mid, *DAYS, "--data", "everything"),
         ("read", path, "--meter", mid, *DAYS, "--as", "nobody"),
         ("read", path, "--meter", mid, "--from", "soon", "--to", "2007-06-01"),
+        ("read", path, "--meter", mid, "--from", "2007-06-02", "--to", "2007-06-01"),
         ("revoke", path, "--meter", mid, "--grant", "99"),
         ("erase", path, "--meter", mid, "--from", "2007-06-01", "--to", "2030-01-01"),
     ]

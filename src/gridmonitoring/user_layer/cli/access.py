@@ -22,14 +22,14 @@ from gridmonitoring.user_layer.cli.data_options import (
     day_text,
     find_reader,
     parse_data,
-    parse_day,
+    parse_days,
 )
 from gridmonitoring.user_layer.cli.options import DirectoryPath, KeysPath, MeterText, find_meter, keys_folder
 from gridmonitoring.user_layer.cli.output import Json, Output, facts, listing
 from gridmonitoring.user_layer.cli.times import time_text
 
 GrantNumber = Annotated[
-    int, typer.Option("--grant", min=1, help="Number of the grant, as `access-log` has it.")
+    int, typer.Option("--grant", min=1, metavar="N", help="Number of the grant, as `access-log` has it.")
 ]
 
 
@@ -41,7 +41,9 @@ def grant(
     first: FirstDay,
     last: LastDay,
     data: DataText = "profile",
-    days: Annotated[int, typer.Option(min=1, max=3660, help="Days until the grant expires.")] = 365,
+    days: Annotated[
+        int, typer.Option(min=1, max=3660, metavar="N", help="Days until the grant expires.")
+    ] = 365,
     keys_dir: KeysPath = None,
     as_json: Json = False,
 ) -> None:
@@ -59,8 +61,7 @@ def grant(
             int(who.role),
             who.id,
             parse_data(data),
-            parse_day(first, "--from"),
-            parse_day(last, "--to"),
+            *parse_days(first, last),
             purpose,
             grid.clock.now_ms() + days * DAY_MS,
         )
@@ -97,9 +98,9 @@ def revoke(
     keys_dir: KeysPath = None,
     as_json: Json = False,
 ) -> None:
-    """End a grant: nothing is answered any more, and the meter wraps no key of the days to come.
+    """End a grant: nothing is answered any more, and the meter goes on under keys that its reader has not.
 
-    What was already read cannot be unread.
+    The meter does so with its next report after it hears. What was already read cannot be unread.
 
     Example: gridmon revoke my-grid --meter 3fa2 --grant 1
     """
@@ -131,7 +132,7 @@ def erase(
     with open_grid(directory) as grid:
         mid, folder = find_meter(grid, meter), keys_folder(grid, keys_dir)
         owner = payer_of(grid, mid, folder)
-        days = parse_day(first, "--from"), parse_day(last, "--to")
+        days = parse_days(first, last)
         index = sharing.erase(grid, owner, mid, *days, personal=personal)
         records = erase_records(grid, mid, owner.id, folder) if personal else []
     data = {

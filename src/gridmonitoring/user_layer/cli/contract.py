@@ -31,7 +31,9 @@ supply_app = typer.Typer(
     help="The consumer's own supply: switch it off or on, or set a power limit.", rich_markup_mode=None
 )
 
-Number = Annotated[int, typer.Option(min=1, help="Number of the violation, as `show violation` lists it.")]
+Number = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Number of the violation, as `show violation` lists it.")
+]
 
 
 def rebuild_views(directory: DirectoryPath, as_json: Json = False) -> None:
@@ -41,14 +43,15 @@ def rebuild_views(directory: DirectoryPath, as_json: Json = False) -> None:
     """
     with open_grid(directory) as grid:
         views = dict(grid.rebuild_views())
-    _say(as_json, "Views made anew", {"views": views})
+    rows = [(name, f"{entries} entries") for name, entries in views.items()]
+    Output(as_json).result({"views": views}, lambda out: out.print(facts("Views made anew", rows)))
 
 
 def dispute(
     directory: DirectoryPath,
     meter: MeterText,
     number: Number,
-    by: Annotated[str, typer.Option(help="Who disputes: consumer or utility.")] = "consumer",
+    by: Annotated[str, typer.Option(metavar="WHO", help="Who disputes: consumer or utility.")] = "consumer",
     about: Annotated[
         str, typer.Option(metavar="TEXT", help="What they say; the ledger keeps only its hash.")
     ] = "",
@@ -212,5 +215,12 @@ def _finding(grid: Grid, mid: bytes, number: int, index: int) -> dict[str, Any]:
 
 
 def _say(as_json: bool, title: str, data: dict[str, Any]) -> None:
-    rows = [(name.replace("_", " "), str(value)) for name, value in data.items()]
+    rows = [(name.replace("_", " "), _text(value)) for name, value in data.items()]
     Output(as_json).result(data, lambda out: out.print(facts(title, rows)))
+
+
+def _text(value: object) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return "-"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

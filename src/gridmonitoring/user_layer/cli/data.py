@@ -145,8 +145,8 @@ def query(
     shown = [[plain_value(value) for value in row] for row in rows[:limit]]
     data = {"height": head.height, "columns": columns, "rows": shown, "more": len(rows) > limit}
     more = f" (the first {limit})" if len(rows) > limit else ""
-    table = listing(f"Copies up to block {head.height}{more}", columns, [[str(v) for v in r] for r in shown])
-    Output(as_json).result(data, lambda out: out.print(table))
+    table = listing("", columns, [[str(v) for v in r] for r in shown])
+    Output(as_json).result(data, lambda out: out.print(f"Copies up to block {head.height}{more}", table))
 
 
 @app.command()

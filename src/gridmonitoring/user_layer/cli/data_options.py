@@ -17,11 +17,16 @@ NAMES = {data.name.lower(): data for data in Data if data.name}
 """What people call the kinds of data."""
 
 DataText = Annotated[
-    str, typer.Option("--data", help="Of settlements, profile and appliances; several with commas.")
+    str,
+    typer.Option(
+        "--data", metavar="KINDS", help="Of settlements, profile and appliances; several with commas."
+    ),
 ]
 FirstDay = Annotated[str, typer.Option("--from", metavar="DATE", help="First day, UTC.")]
 LastDay = Annotated[str, typer.Option("--to", metavar="DATE", help="Last day, UTC.")]
-PurposeText = Annotated[str, typer.Option("--purpose", help="What for; a request names the same.")]
+PurposeText = Annotated[
+    str, typer.Option("--purpose", metavar="TEXT", help="What for; a request names the same.")
+]
 
 
 def parse_data(text: str) -> Data:
@@ -39,9 +44,12 @@ def data_text(data: int) -> list[str]:
     return [name for name, kind in NAMES.items() if data & kind]
 
 
-def parse_day(text: str, option: str) -> int:
-    """Return the day, since 1970, of a date; raises `UserError`."""
-    return parse_time(text, option) // DAY_MS
+def parse_days(first: str, last: str) -> tuple[int, int]:
+    """Return first and last day, since 1970, of two dates; raises `UserError`."""
+    days = parse_time(first, "--from") // DAY_MS, parse_time(last, "--to") // DAY_MS
+    if days[0] > days[1]:
+        raise UserError(f"--from {first} is after --to {last}")
+    return days
 
 
 def day_text(day: int) -> str:

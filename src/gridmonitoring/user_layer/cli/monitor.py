@@ -87,7 +87,7 @@ def _one_report(directory: Directory, number: int, as_json: bool) -> None:
     directory.require()
     paths: list[Path] = stored_reports(directory.root / "forensics")
     if number > len(paths):
-        raise UserError(f"there are {len(paths)} forensic reports, no number {number}")
+        raise UserError(f"there is no forensic report {number}; the last is {len(paths)}")
     report = read_report(paths[number - 1])
     refused = ""
     if report.proof is not None:

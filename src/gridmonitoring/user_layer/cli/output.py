@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gridmonitoring.errors import GridMonitoringError
+from gridmonitoring.errors import AccessDenied, GridMonitoringError
 
 PIPED_WIDTH = 200
 """Columns where nothing says how wide the output is."""
@@ -120,7 +120,8 @@ class Guard:
             self._fail("UsageError" if error.exit_code == 2 else "UserError", error.format_message())
             self.code = error.exit_code
         elif isinstance(error, GridMonitoringError):
-            self._fail(type(error).__name__, str(error), getattr(error, "rule", None))
+            rule = error.reason if isinstance(error, AccessDenied) else getattr(error, "rule", None)
+            self._fail(type(error).__name__, str(error), rule)
         elif isinstance(error, typer.Abort | KeyboardInterrupt):
             self._fail("Interrupted", "interrupted")
         else:

@@ -22,7 +22,7 @@ from gridmonitoring.user_layer.cli.data_options import (
     day_text,
     find_reader,
     parse_data,
-    parse_day,
+    parse_days,
 )
 from gridmonitoring.user_layer.cli.money import energy_text, money_text
 from gridmonitoring.user_layer.cli.options import DirectoryPath, KeysPath, MeterText, find_meter, keys_folder
@@ -40,8 +40,12 @@ def read(
         str | None,
         typer.Option("--as", metavar="NAME", help="Who reads; the meter's own consumer if not given."),
     ] = None,
-    number: Annotated[int, typer.Option("--grant", min=0, help="Grant to rely on; 0 for your own data.")] = 0,
-    purpose: Annotated[str, typer.Option("--purpose", help="What for, as granted.")] = "own use",
+    number: Annotated[
+        int, typer.Option("--grant", min=0, metavar="N", help="Grant to rely on; 0 for your own data.")
+    ] = 0,
+    purpose: Annotated[
+        str, typer.Option("--purpose", metavar="TEXT", help="What for, as granted.")
+    ] = "own use",
     keys_dir: KeysPath = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +58,7 @@ def read(
     with open_grid(directory) as grid:
         mid, folder = find_meter(grid, meter), keys_folder(grid, keys_dir)
         who = find_reader(grid, folder, reader) if reader else payer_of(grid, mid, folder)
-        days = parse_day(first, "--from"), parse_day(last, "--to")
+        days = parse_days(first, last)
         wanted = reading.Wanted(mid, parse_data(data), *days, purpose, number)
         found = reading.read(grid, who, wanted)
         digits, currency = grid.genesis.minor_digits, grid.genesis.currency
