@@ -11,18 +11,26 @@ from pathlib import Path
 import pytest
 
 from gridmonitoring.blockchain.checkpoint import decode_note, require_minimal_quorum, verify_quorum
+from gridmonitoring.blockchain.evidence import verify
+from gridmonitoring.blockchain.evidence_bundle import Bundle, EvidenceKind
 from gridmonitoring.blockchain.genesis import ValidatorSet
 from gridmonitoring.blockchain.state_rows import Table
-from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, encode, loads
+from gridmonitoring.contracts.agreement import Agreement, CustomerClass
+from gridmonitoring.encoding.cbor import PACKAGE_LIMIT, decode, encode, loads
+from gridmonitoring.energy_center.credit import BillingTerms
 from gridmonitoring.errors import CheckpointError, Refused, ServiceError, UserError
 from gridmonitoring.keys.signatures import verify_signature
 from gridmonitoring.runtime.client import Client, open_grid
 from gridmonitoring.runtime.consensus.cometbft.home import EMPTY_BLOCKS_S
-from gridmonitoring.runtime.offices import offer_capacity
+from gridmonitoring.runtime.counter import install_meter, new_supply_point, pay, register_consumer
+from gridmonitoring.runtime.grid_port import load_signer
+from gridmonitoring.runtime.offices import offer_capacity, publish
+from gridmonitoring.user_layer.cli.standard_tariffs import Shape, fixed_offset, standard_tariff
 from tests.support.cluster import LiveCluster, live_cluster, wait_until
 from tools import verify_evidence
 
 DAY = 86_400_000
+CENT = 1_000_000
 SEED = 20261123
 
 
@@ -121,6 +129,54 @@ def test_every_node_proves_the_state_by_a_light_block(cluster: LiveCluster, offe
                     verify_quorum(bytes(altered), validators, verify_signature)
                 with pytest.raises(verify_evidence._Wrong):
                     stranger.check(bytes(altered))
+
+
+def test_a_purchase_is_proved_to_a_stranger_by_every_node(cluster: LiveCluster, tmp_path: Path) -> None:
+    with cluster.node("node-01") as node:
+        now = node.clock.now_ms()
+        utility = node.signer("utility")
+        tariff = standard_tariff(
+            *(Shape.FLAT, utility.id, "flat", "EUR", 25 * CENT, 0, now - DAY, fixed_offset(0))
+        )
+        node.require(publish(utility, tariff, now))
+        node.require(offer_capacity(node.signer("energy-center"), now, now + DAY, 1_000_000, now))
+        person = load_signer(node, register_consumer(node, "alice", tmp_path).key_file)
+        meter = new_supply_point(node, "1")
+        agreement = Agreement(
+            *(utility.id, person.id, meter.mid),
+            customer_class=CustomerClass.HOME,
+            tariff=tariff.digest,
+            billing=BillingTerms(0, 0),
+            reporting_interval_ms=900_000,
+            billing_interval_ms=DAY,
+            power_limit=0,
+            custodian_may_read=False,
+            language="en",
+            never_cut=False,
+            no_cut=(),
+            actions=(),
+            valid_from_ms=now,
+        )
+        install_meter(node, person, meter, agreement, "serial 1")
+        pay(node, person, meter.mid, 500 * CENT, b"receipt 1")
+        document, size = node.document, node.status().log_size
+        commands = node.commands(meter.mid)
+        assert commands
+    for name in cluster.names:
+
+        def there(name: str = name) -> bool:
+            with cluster.node(name) as node:
+                return node.status().log_size >= size
+
+        wait_until(there)
+        with cluster.node(name) as node:
+            for kind in (EvidenceKind.PURCHASE, EvidenceKind.COMMAND, EvidenceKind.STATEMENT):
+                bundle = node.evidence(kind, meter.mid)
+                light = decode_note(decode(bundle, Bundle, PACKAGE_LIMIT).note).light
+                assert light is not None
+                assert len(light.precommits) == 3
+                assert verify(bundle, document).checkpoint.size >= size
+                assert verify_evidence.verify(bundle, document)["facts"]["meter"] == meter.mid.hex()
 
 
 def test_empty_blocks_change_no_app_hash(cluster: LiveCluster, offers: Offers) -> None:
