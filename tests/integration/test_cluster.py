@@ -25,6 +25,7 @@ from gridmonitoring.runtime.consensus.cometbft.home import EMPTY_BLOCKS_S
 from gridmonitoring.runtime.counter import install_meter, new_supply_point, pay, register_consumer
 from gridmonitoring.runtime.grid_port import load_signer
 from gridmonitoring.runtime.offices import offer_capacity, publish
+from gridmonitoring.runtime.verification import verify_path
 from gridmonitoring.user_layer.cli.standard_tariffs import Shape, fixed_offset, standard_tariff
 from tests.support.cluster import LiveCluster, live_cluster, wait_until
 from tools import verify_evidence
@@ -241,8 +242,11 @@ def test_two_of_four_stopped_fork_nothing_and_it_goes_on(cluster: LiveCluster, o
     require_all_the_same(cluster, offers)
 
 
-def test_commands_want_a_running_node(tmp_path: Path) -> None:
+def test_a_stopped_node_is_replayed_from_genesis_and_wants_to_run_for_commands(tmp_path: Path) -> None:
     with live_cluster(tmp_path / "one", validators=1) as alone:
         Offers(alone).one()
+    verification = verify_path(tmp_path / "one" / "node-01")
+    assert verification.verified
+    assert verification.transactions == 1
     with pytest.raises(UserError, match="is not running; start it with: gridmon node"):
         open_grid(tmp_path / "one" / "node-01")

@@ -127,12 +127,20 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
         """Height whose validators sign it: its own, or that of the light block's header."""
         return self.light.header.height if self.light else self.checkpoint.height
 
-    def is_of(self, origin: str, height: int, time_ms: int, block_hash: bytes) -> bool:
-        """Tell whether it is of a consensus block; a light block says of which height alone."""
+    def is_of(
+        self, origin: str, height: int, time_ms: int, block_hash: bytes, *, empty: bool = False
+    ) -> bool:
+        """Tell whether it is of a consensus block; a light block says of which height alone.
+
+        An `empty` block may have the light block of the one before, as it leads to the same log and state.
+        """
         found = self.checkpoint
-        if (found.origin, found.height) != (origin, height):
-            return False
-        return self.light is not None or (found.time_ms, found.block_hash) == (time_ms, block_hash)
+        if self.light is not None:
+            before = empty and found.height == height - 1
+            return found.origin == origin and (found.height == height or before)
+        return (found.origin, found.height, found.time_ms, found.block_hash) == (
+            *(origin, height, time_ms, block_hash),
+        )
 
 
 def app_hash(log_root: bytes, size: int, state_root: bytes) -> bytes:

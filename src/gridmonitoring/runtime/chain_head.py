@@ -82,9 +82,10 @@ class ChainHead:
         note = decode_note(block.note)
         signed = note.checkpoint
         place = (self.genesis.origin(), header.height, header.time, sha256d(encode(header)))
-        if not note.is_of(*place) or signed.size != header.first + header.count:
+        empty = not header.count
+        if not note.is_of(*place, empty=empty) or signed.size != header.first + header.count:
             raise CheckpointError("its note is of another block")
-        self.history.require_quorum(header.height, block.note, self.checker.check)
+        self.history.require_quorum(header.height, block.note, self.checker.check, empty=empty)
         return signed
 
     def advance(

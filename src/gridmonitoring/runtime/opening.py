@@ -96,11 +96,12 @@ def require_head(application: Application, *, vouched: bool = False) -> None:
     if block is None:
         raise Tampered("block", str(height), "is missing")
     if not vouched:
-        application.history.require_quorum(height, block.note)
+        application.history.require_quorum(height, block.note, empty=not block.header.count)
     note = decode_note(block.note)
     signed = note.checkpoint
     # 2
-    if not note.is_of(application.genesis.origin(), height, block.header.time, application.last_hash):
+    place = (application.genesis.origin(), height, block.header.time, application.last_hash)
+    if not note.is_of(*place, empty=not block.header.count):
         raise Tampered("block", str(height), "its note is of another block")
     # 3
     if (signed.size, signed.log_root) != (log.size, log.root()):

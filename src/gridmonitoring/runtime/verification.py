@@ -141,8 +141,10 @@ def verify_directory(
 
 
 def node_files(directory: Directory, document: bytes) -> list[NodeFiles]:
-    """Return where the files of every validator of a directory are."""
+    """Return where the files of every validator that a directory runs are."""
     names = [validator.name for validator in decode_genesis(document).validators]
+    if directory.under_comet:
+        names = [name for name in names if directory.comet(name).is_dir()]
     folders = [(name, directory.node(name)) for name in names]
     return [NodeFiles(name, folder / TRUTH, folder / DETAILS) for name, folder in folders]
 

@@ -71,10 +71,16 @@ class ValidatorHistory:
         proof = tree.prove(row_key_hash(Table.VALIDATORS, b""))
         return encode(Handover(note, encode(changed), proof.bucket, proof.path))
 
-    def require_quorum(self, height: int, note: bytes, check: CheckSignature = verify_signature) -> None:
-        """Require the note of a height, signed by the set that signs it; raises `CheckpointError`."""
+    def require_quorum(
+        self, height: int, note: bytes, check: CheckSignature = verify_signature, *, empty: bool = False
+    ) -> None:
+        """Require the note of a height, signed by the set that signs it; raises `CheckpointError`.
+
+        Of an `empty` block it may be the light block of the one before.
+        """
         decoded = decode_note(note)
-        if decoded.checkpoint.height != height:
+        before = empty and decoded.light is not None and decoded.checkpoint.height == height - 1
+        if decoded.checkpoint.height != height and not before:
             raise CheckpointError(f"the note is of height {decoded.checkpoint.height}, not {height}")
         verify_quorum(note, self.signing(decoded.signed_at).powers(), check)
 

@@ -183,7 +183,9 @@ class Replica:
             self._decided = None
             self._kept.clear()
             self._application.take_up(execution)
-            commit = self._application.finalize(self._own_note(execution.checkpoint))
+            same = notes and not execution.header.count  # an empty block leads to the state before
+            note = notes[0][1] if same else self._own_note(execution.checkpoint)
+            commit = self._application.finalize(note)
             handovers = signed_over + commit.handovers
             commit = Commit(commit.block, commit.rows, commit.tiles, commit.segments, handovers, notes)
             self._commit(self.validator, execution, commit, packages)
