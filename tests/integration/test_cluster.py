@@ -140,7 +140,7 @@ def test_a_purchase_is_proved_to_a_stranger_by_every_node(cluster: LiveCluster, 
             *(Shape.FLAT, utility.id, "flat", "EUR", 25 * CENT, 0, now - DAY, fixed_offset(0))
         )
         node.require(publish(utility, tariff, now))
-        node.require(offer_capacity(node.signer("energy-center"), now, now + DAY, 1_000_000, now))
+        node.require(offer_capacity(node.signer("energy-center"), now, now + DAY // 2, 1_000_000, now))
         person = load_signer(node, register_consumer(node, "alice", tmp_path).key_file)
         meter = new_supply_point(node, "1")
         agreement = Agreement(
@@ -240,6 +240,25 @@ def test_two_of_four_stopped_fork_nothing_and_it_goes_on(cluster: LiveCluster, o
     assert os.waitpid(pid, 0)[1] == 0
     offers.one()
     require_all_the_same(cluster, offers)
+
+
+def test_in_the_end_every_node_is_replayed_from_genesis(cluster: LiveCluster, offers: Offers) -> None:
+    for _ in range(8):
+        offers.one()
+    require_all_the_same(cluster, offers)
+    for name in cluster.names:
+
+        def at_rest(name: str = name) -> bool:
+            with cluster.node(name) as node:
+                block = node.block(node.status().height)
+            return block is not None and decode_note(block.note).light is not None
+
+        wait_until(at_rest)
+    cluster.stop()
+    found = [verify_path(cluster.root / name) for name in cluster.names]
+    assert [verification.findings for verification in found] == [()] * len(cluster.names)
+    assert all(verification.verified for verification in found)
+    assert len({verification.app_hash for verification in found}) == 1
 
 
 def test_a_stopped_node_is_replayed_from_genesis_and_wants_to_run_for_commands(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from gridmonitoring.blockchain.checkpoint import app_hash, minimal_quorum
+from msgspec import Struct
+
+from gridmonitoring.blockchain.checkpoint import app_hash, decode_note, minimal_quorum
 from gridmonitoring.blockchain.light_block import (
     LightBlock,
     Precommit,
@@ -21,27 +23,52 @@ from gridmonitoring.errors import BadSignature, CheckpointError
 from gridmonitoring.keys.signatures import verify_signature
 from gridmonitoring.runtime.consensus.application import Application
 from gridmonitoring.runtime.consensus.cometbft.rpc import Signed
+from gridmonitoring.runtime.storage.truth import StoredBlock
 
 _LOG = logging.getLogger("gridmonitoring.cometbft")
 
 
-def light_note(application: Application, signed: Signed) -> bytes | None:
-    """Return the light block of the present state from the next block's header, or None if it is not of it.
+class State(Struct, frozen=True):
+    """Log and state after a block."""
+
+    height: int
+    """The block's height."""
+    size: int
+    """Transactions in the log."""
+    log_root: bytes
+    """Root of the log."""
+    state_root: bytes
+    """Root of the state tree."""
+
+
+def present_state(application: Application) -> State:
+    """Return log and state after the last committed block."""
+    log = application.log.log
+    return State(application.height, log.size, log.root(), application.tree.root)
+
+
+def stored_state(block: StoredBlock) -> State:
+    """Return log and state after an earlier block, as its note says."""
+    said = decode_note(block.note).checkpoint
+    return State(block.header.height, said.size, said.log_root, said.state_root)
+
+
+def light_note(application: Application, state: State, signed: Signed) -> bytes | None:
+    """Return the light block of a state from the next block's header, or None if it is not of it.
 
     1 the header is of the next block and carries this state's app_hash; 2 it has the hash that was signed;
     3 each precommit verifies; 4 they are a quorum.
     """
-    log, root = application.log.log, application.tree.root
     # 1
-    here = app_hash(log.root(), log.size, root)
-    if (signed.header.height, signed.app_hash) != (application.height + 1, here):
+    here = app_hash(state.log_root, state.size, state.state_root)
+    if (signed.header.height, signed.app_hash) != (state.height + 1, here):
         return None
     # 2
     unsigned = LightBlock(
         application.genesis.origin(),
-        log.size,
-        log.root(),
-        root,
+        state.size,
+        state.log_root,
+        state.state_root,
         signed.header,
         signed.round,
         signed.parts,

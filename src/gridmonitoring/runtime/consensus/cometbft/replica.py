@@ -25,7 +25,7 @@ from gridmonitoring.blockchain.state_rows import Table
 from gridmonitoring.blockchain.transactions import Transaction
 from gridmonitoring.errors import ConsensusError, EncodingError, StorageError
 from gridmonitoring.runtime.consensus.application import Application, Execution
-from gridmonitoring.runtime.consensus.cometbft.light import light_note
+from gridmonitoring.runtime.consensus.cometbft.light import light_note, present_state, stored_state
 from gridmonitoring.runtime.consensus.cometbft.messages import new
 from gridmonitoring.runtime.consensus.cometbft.packages import Packages, make_packages
 from gridmonitoring.runtime.consensus.cometbft.rpc import Signed
@@ -77,6 +77,8 @@ class Replica:
         self._decided: tuple[Execution, tuple[bytes, ...]] | None = None
         self.waiting = 0
         """Threads that wait for the present state to be attested; they go before it changes."""
+        self._made_up: dict[int, bytes] = {}
+        self._lacking = self._without_light()
         self.light = self._last_light()
         """The last note that CometBFT's quorum stands behind; empty before the first."""
 
@@ -87,6 +89,32 @@ class Replica:
             if block is not None and decode_note(block.note).light is not None:
                 return block.note
         return b""
+
+    def _without_light(self) -> list[int]:
+        """Return the blocks at the end of the file whose note is not a quorum's, oldest first."""
+        heights: list[int] = []
+        for height in range(self._application.height, 0, -1):
+            block = self._application.truth.block(height)
+            if block is None or decode_note(block.note).light is not None:
+                break
+            heights.append(height)
+        return heights[::-1]
+
+    def lacking(self) -> int | None:
+        """Return a block that was committed while CometBFT could not give the next one's header, or None."""
+        known = [height for height in self._lacking if height < self._application.height]
+        return known[0] if known else None
+
+    def make_up(self, height: int, signed: Signed) -> None:
+        """Make the light block of an earlier block; it is written with the next one."""
+        with self._turn:
+            self._lacking = [other for other in self._lacking if other != height]
+            block = self._application.truth.block(height)
+            if block is None:
+                return
+            note = light_note(self._application, stored_state(block), signed)
+            if note is not None:
+                self._made_up[height] = note
 
     @property
     def _application(self) -> Application:
@@ -182,12 +210,17 @@ class Replica:
             execution, packages = self._decided
             self._decided = None
             self._kept.clear()
+            if not notes and self._application.height:
+                self._lacking.append(self._application.height)
+            earlier, self._made_up = tuple(self._made_up.items()), {}
             self._application.take_up(execution)
             same = notes and not execution.header.count  # an empty block leads to the state before
             note = notes[0][1] if same else self._own_note(execution.checkpoint)
             commit = self._application.finalize(note)
             handovers = signed_over + commit.handovers
-            commit = Commit(commit.block, commit.rows, commit.tiles, commit.segments, handovers, notes)
+            commit = Commit(
+                commit.block, commit.rows, commit.tiles, commit.segments, handovers, (*earlier, *notes)
+            )
             self._commit(self.validator, execution, commit, packages)
             self._turn.notify_all()
         return new("ResponseCommit")
@@ -196,7 +229,7 @@ class Replica:
         """Make the note of the state before from the header after it."""
         if signed is None or not self._application.height:
             return ()
-        note = light_note(self._application, signed)
+        note = light_note(self._application, present_state(self._application), signed)
         if note is None:
             return ()
         self.light = note

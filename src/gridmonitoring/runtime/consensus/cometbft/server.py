@@ -151,6 +151,11 @@ class AbciServer:
 
     async def _commit(self, _request: Any) -> Any:
         signed = await self._finalized if self._finalized is not None else None
+        height = self._replica.lacking()
+        if signed is not None and height is not None:
+            later = await self._header(height + 1)
+            if later is not None:
+                await self._in(self._consensus, partial(self._replica.make_up, height), later)
         return await self._in(self._consensus, self._replica.commit, signed)
 
 
