@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from gridmonitoring.runtime.grid_port import load_signer
 from gridmonitoring.runtime.offices import offer_capacity, publish
 from gridmonitoring.runtime.verification import verify_path
 from gridmonitoring.user_layer.cli.standard_tariffs import Shape, fixed_offset, standard_tariff
+from tests.support.acts import governance, proposal
 from tests.support.cluster import LiveCluster, live_cluster, wait_until
 from tools import verify_evidence
 
@@ -247,18 +250,40 @@ def test_in_the_end_every_node_is_replayed_from_genesis(cluster: LiveCluster, of
         offers.one()
     require_all_the_same(cluster, offers)
     for name in cluster.names:
-
-        def at_rest(name: str = name) -> bool:
-            with cluster.node(name) as node:
-                block = node.block(node.status().height)
-            return block is not None and decode_note(block.note).light is not None
-
-        wait_until(at_rest)
+        wait_until(partial(at_rest, cluster, name))
     cluster.stop()
     found = [verify_path(cluster.root / name) for name in cluster.names]
     assert [verification.findings for verification in found] == [()] * len(cluster.names)
     assert all(verification.verified for verification in found)
     assert len({verification.app_hash for verification in found}) == 1
+
+
+def test_the_nodes_change_who_validates_and_the_chain_goes_on(tmp_path: Path) -> None:
+    with live_cluster(tmp_path / "changing") as changing:
+        offers, own = Offers(changing), changing.directory("node-01")
+        for name in changing.names[1:3]:
+            shutil.copy(changing.directory(name).key_file(name), own.key_file(name))
+        with changing.node("node-01") as node:
+            row: ValidatorSet = node.row(Table.VALIDATORS, b"")
+            left = tuple(validator for validator in row.validators if validator.name != "node-04")
+            change = proposal(node, validators=left)
+            node.require(governance(node, change, changing.names[:3], node.clock.now_ms()))
+        for _ in range(3):
+            offers.one()
+        with changing.node("node-02") as node:
+            assert node.row(Table.VALIDATORS, b"") == ValidatorSet(left)
+            note = node.note()
+            assert len(verify_quorum(note, ValidatorSet(left).powers(), verify_signature)) == 3
+            require_minimal_quorum(note, ValidatorSet(left).powers())
+        wait_until(lambda: at_rest(changing, "node-01"))
+    assert verify_path(own.root).verified
+
+
+def at_rest(cluster: LiveCluster, name: str) -> bool:
+    """Tell whether a node's file has the light block of its last block."""
+    with cluster.node(name) as node:
+        block = node.block(node.status().height)
+    return block is not None and decode_note(block.note).light is not None
 
 
 def test_a_stopped_node_is_replayed_from_genesis_and_wants_to_run_for_commands(tmp_path: Path) -> None:

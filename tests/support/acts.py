@@ -63,6 +63,7 @@ from gridmonitoring.registration.registrar import (
     replacement_document,
 )
 from gridmonitoring.runtime.accusing import delivery_bodies
+from gridmonitoring.runtime.client import Client
 from gridmonitoring.runtime.contract_offices import (
     clear_tamper,
     control_supply,
@@ -139,13 +140,13 @@ def confirmation(network: Network, party: bytes, keys: KeyPair, time: int) -> by
     return network.signer("registrar").transaction(Kind.CONFIRM_KEY, body, time)
 
 
-def proposal(network: Network, number: int = 0, **changes: Any) -> Proposal:
+def proposal(network: Network | Client, number: int = 0, **changes: Any) -> Proposal:
     """Return the next proposal, which changes nothing but what is given."""
     last: GovernanceRow = network.row(Table.GOVERNANCE, b"")
     return replace(Proposal(number or last.number + 1, (), (), (), None), **changes)
 
 
-def governance(network: Network, wanted: Proposal, approving: Sequence[str], time: int) -> bytes:
+def governance(network: Network | Client, wanted: Proposal, approving: Sequence[str], time: int) -> bytes:
     """Return a proposal with the approvals of these nodes, sent by the first node."""
     document = encode(wanted)
     signers = sorted((network.signer(name) for name in approving), key=lambda s: s.keys.sign_key)
