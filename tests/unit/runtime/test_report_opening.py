@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from gridmonitoring.encoding.cbor import decode, encode
-from gridmonitoring.errors import CannotOpen, GridMonitoringError, Malformed, NotCanonical, Refused
+from gridmonitoring.errors import CannotOpen, GridMonitoringError, Malformed, Refused
 from gridmonitoring.keys.channels import ChannelOffer, SealedReport
 from gridmonitoring.runtime.bench.population import ReportTask, Writers
 from gridmonitoring.runtime.bench.setting import Setting, populate
@@ -89,7 +89,7 @@ def test_workers_open_what_the_node_opens(
     assert isinstance(here.slots[0], CannotOpen)  # its channel was not offered yet
     refusals = here.slots[4 + len(wires) :][: len(bad)]
     assert [type(slot) for slot in refusals[:4]] == [Malformed, Malformed, Malformed, CannotOpen]
-    assert [type(slot) for slot in refusals[4:7]] == [NotCanonical, CannotOpen, CannotOpen]
+    assert [type(slot) for slot in refusals[4:7]] == [Malformed, CannotOpen, CannotOpen]
     assert [type(slot) for slot in refusals[7:]] == [Malformed, CannotOpen]
     assert len(here.offers) == METERS
     good = METERS * ROUNDS + sum(not wire.startswith(OFFER_HEAD) for wire in wires[:4])
