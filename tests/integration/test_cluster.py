@@ -70,12 +70,8 @@ def offers(cluster: LiveCluster) -> Offers:
     return Offers(cluster)
 
 
-def require_all_the_same(cluster: LiveCluster, offers: Offers) -> None:
-    """Require every node to have everything that was acknowledged, once, and the same state."""
-    with cluster.node("node-01") as node:
-        size, app_hash = node.status().log_size, node.status().app_hash
-        logged = [node.transaction(index) for index in range(size)]
-    assert len(set(logged)) == len(logged)
+def wait_until_all_have(cluster: LiveCluster, size: int) -> None:
+    """Wait until every node has a log of this size, also one that was just started again."""
     for name in cluster.names:
 
         def there(name: str = name) -> bool:
@@ -86,6 +82,23 @@ def require_all_the_same(cluster: LiveCluster, offers: Offers) -> None:
                 return False
 
         wait_until(there)
+
+
+def wait_for_the_last(cluster: LiveCluster) -> None:
+    """Wait until every node has what the first one, which takes the offers, has."""
+    with cluster.node("node-01") as node:
+        size = node.status().log_size
+    wait_until_all_have(cluster, size)
+
+
+def require_all_the_same(cluster: LiveCluster, offers: Offers) -> None:
+    """Require every node to have everything that was acknowledged, once, and the same state."""
+    with cluster.node("node-01") as node:
+        size, app_hash = node.status().log_size, node.status().app_hash
+        logged = [node.transaction(index) for index in range(size)]
+    assert len(set(logged)) == len(logged)
+    wait_until_all_have(cluster, size)
+    for name in cluster.names:
         with cluster.node(name) as node:
             assert node.status().app_hash == app_hash
             assert [node.transaction(index) for index in range(size)] == logged
@@ -113,6 +126,7 @@ def test_what_breaks_a_rule_is_refused_and_changes_nothing(cluster: LiveCluster,
 
 def test_every_node_proves_the_state_by_a_light_block(cluster: LiveCluster, offers: Offers) -> None:
     offers.one()
+    wait_for_the_last(cluster)
     for name in cluster.names:
         with cluster.node(name) as node:
             note, status = node.note(), node.status()
@@ -166,13 +180,8 @@ def test_a_purchase_is_proved_to_a_stranger_by_every_node(cluster: LiveCluster, 
         document, size = node.document, node.status().log_size
         commands = node.commands(meter.mid)
         assert commands
+    wait_until_all_have(cluster, size)
     for name in cluster.names:
-
-        def there(name: str = name) -> bool:
-            with cluster.node(name) as node:
-                return node.status().log_size >= size
-
-        wait_until(there)
         with cluster.node(name) as node:
             for kind in (EvidenceKind.PURCHASE, EvidenceKind.COMMAND, EvidenceKind.STATEMENT):
                 bundle = node.evidence(kind, meter.mid)
@@ -185,6 +194,7 @@ def test_a_purchase_is_proved_to_a_stranger_by_every_node(cluster: LiveCluster, 
 
 def test_empty_blocks_change_no_app_hash(cluster: LiveCluster, offers: Offers) -> None:
     offers.one()
+    wait_for_the_last(cluster)
     with cluster.node("node-02") as node:
         status = node.status()
         block = node.block(status.height)
@@ -270,6 +280,7 @@ def test_the_nodes_change_who_validates_and_the_chain_goes_on(tmp_path: Path) ->
             node.require(governance(node, change, changing.names[:3], node.clock.now_ms()))
         for _ in range(3):
             offers.one()
+        wait_for_the_last(changing)
         with changing.node("node-02") as node:
             assert node.row(Table.VALIDATORS, b"") == ValidatorSet(left)
             note = node.note()
