@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -117,8 +118,9 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def free_ports(count: int) -> int:
-    """Return the first of so many ports that nobody listens on."""
-    for first in range(21000 + os.getpid() % 500 * 16, 40000, 16):
+    """Return the first of so many ports that nobody listens on: at random, as others look for some too."""
+    blocks = range(20_000, 32_000, 16)  # below those that systems give to outgoing connections
+    for first in random.SystemRandom().sample(blocks, len(blocks)):
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
